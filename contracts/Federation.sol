@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {AccessControl} from "@openzeppelin/contracts/access/AccessControl.sol";
+import {Initializable} from "@openzeppelin/contracts/proxy/utils/Initializable.sol";
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
+import {Pausable} from "@openzeppelin/contracts/utils/Pausable.sol";
+import {IFederation} from "./interfaces/IFederation.sol";
+import {IModelRegistry} from "./interfaces/IModelRegistry.sol";
+import {IStakeVault} from "./interfaces/IStakeVault.sol";
+import {ClockLib, ClockWord} from "./libraries/ClockLib.sol";
+import {CommitLib} from "./libraries/CommitLib.sol";
+import {ParamsLib} from "./libraries/ParamsLib.sol";
+import {RuleLib} from "./libraries/RuleLib.sol";
+import {SeatLib} from "./libraries/SeatLib.sol";
+import {VectorLib} from "./libraries/VectorLib.sol";
+
+/// @title Federation: the specification is IFederation.
+contract Federation is IFederation, Initializable, AccessControl, Pausable {
+    using ParamsLib for Params;
+
+    bytes32 public constant GUARDIAN = keccak256("GUARDIAN");
+
+    uint8 internal constant NO_SEAT = type(uint8).max;
+    uint16 internal constant COMMITTED = 1;
+    uint16 internal constant REVEALED = 2;
+    uint16 internal constant SILENT = 3;
+    uint256 internal constant EXITS_AT_OPENING = 8;
+
+    struct Epoch {
+        uint64 seed;
+        uint32 count;
+        bool redraw;
+    }
+
+    ClockWord private _clock;
+    Epoch private _epoch;
+    Proposal private _proposal;
+    Params private _params;
+    Params private _scheduled;
+    bool private _hasScheduled;
+    uint16 private _dimension;
+
+    IStakeVault public vault;
+    IModelRegistry public registry;
+
+    /// @dev The first `_epoch.count` are the epoch's frozen members; those behind them join at the next epoch.
+    address[] private _members;
+    mapping(address => Member) private _memberOf;
+    mapping(address => Ballot) private _ballots;
+    address[] private _exits;
+    uint256 private _exitsDone;
+
+    constructor() {
+        _disableInitializers();
+    }
+
+    /// @inheritdoc IFederation
+    function initialize(
+        Params calldata params_,
+        IStakeVault vault_,
+        IModelRegistry registry_,
+        address admin,
+        address guardian
+    ) external initializer {
+        if (admin == address(0) || guardian == address(0)) revert ZeroAddress();
+        if (vault_.federation() != address(this) || registry_.federation() != address(this)) revert ZeroAddress();
+        params_.check();
+        vault = vault_;
+        registry = registry_;
+        _dimension = registry_.dimension();
+        _grantRole(DEFAULT_ADMIN_ROLE, admin);
+        _grantRole(GUARDIAN, guardian);
+        _applyParams(params_, 0);
+    }
+
+    // ------------------------------------------------------------------ members
+
+    /// @inheritdoc IFederation
+    function join(uint256 amount) external {
+        if (_memberOf[msg.sender].status != Status.None) revert AlreadyMember(msg.sender);
+        uint256 total = vault.bondOf(msg.sender).amount + amount;
+        if (total < _params.bond) revert BondTooSmall(total, _params.bond);
+        _memberOf[msg.sender] = Member(Status.Joining, uint32(_members.length), _memberOf[msg.sender].silences);
+        _members.push(msg.sender);
+        // Written once here, so that the first round's commit costs what every later one does.
+        if (_ballots[msg.sender].commitment == 0) _ballots[msg.sender] = Ballot(1, 0, NO_SEAT, 0);
+        emit Joining(msg.sender, total);
+        vault.bond(msg.sender, amount);
+    }
+
+    /// @inheritdoc IFederation
+    function exit() external {
+        Member storage member = _memberOf[msg.sender];
+        if (member.status == Status.None || member.status == Status.Leaving) revert NotMember(msg.sender);
+        emit Leaving(msg.sender);
+        if (member.index >= _epoch.count) return _remove(msg.sender);
+        member.status = Status.Leaving;
+        _exits.push(msg.sender);
+    }
+
+    /// @inheritdoc IFederation
+    function settleExits(uint256 most) external {
+        _requireNoRound(_clock);
+        _settleExits(most);
+    }
+
+    // ------------------------------------------------------------------ rounds
+
+    /// @inheritdoc IFederation
+    function open() external whenNotPaused {
+        ClockWord c = _clock;
+        _requireNoRound(c);
+        if (block.timestamp < nextOpening()) revert TooEarly(nextOpening());
+
+        uint24 number = c.number() + 1;
+        if (_hasScheduled) {
+            _applyParams(_scheduled, number);
+            _hasScheduled = false;
+            _epoch.redraw = true;
+        }
+        _settleExits(EXITS_AT_OPENING);
+        Params memory p = _readParams();
+        uint256 epochStart = c.epochStart();
+        if (epochStart == 0 || _epoch.redraw || number >= epochStart + p.epochRounds) {
+            // A new epoch: the queue joins, and every seat is drawn anew with this round's seed.
+            epochStart = number;
+            _epoch = Epoch(0, uint32(_members.length), false);
+        }
+        uint256 count = _epoch.count;
+        uint256 selected = Math.min(p.seats, count - (count % p.clusterSize));
+        if (selected == 0) revert NotEnoughMembers(count, p.clusterSize);
+
+        _clock = ClockLib.opened(number, epochStart, p, selected, Math.ceilDiv(selected * p.quorumBps, 10_000));
+        _proposal.openedAt = uint40(block.timestamp);
+        _proposal.seedBlock = uint40(block.number + p.seedDelay);
+        emit RoundOpened(number, _proposal.seedBlock, uint8(selected), uint32(count));
+    }
+
+    /// @inheritdoc IFederation
+    function draw() external {
+        ClockWord c = _clock;
+        if (c.stage() != Phase.Draw) revert WrongPhase(_phase(c), Phase.Draw);
+        uint256 seedBlock = _proposal.seedBlock;
+        if (block.number <= seedBlock) revert TooEarly(seedBlock + 1);
+        bytes32 hash = blockhash(seedBlock);
+        if (hash == 0) {
+            _proposal.seedBlock = uint40(block.number + _params.seedDelay);
+            emit RoundRearmed(c.number(), _proposal.seedBlock);
+            return;
+        }
+        uint64 seed = CommitLib.roundSeed(hash, c.number());
+        if (c.epochStart() == c.number()) _epoch.seed = seed;
+        _clock = c.withSeed(seed).settleInto(Phase.Commit);
+        emit RoundDrawn(c.number(), seed, c.epochStart());
+    }
+
+    /// @inheritdoc IFederation
+    function commit(uint208 commitment) external {
+        ClockWord c = _clock;
+        if (!c.acceptsCommits()) revert WrongPhase(_phase(c), Phase.Commit);
+        if (commitment == 0) revert EmptyCommitment();
+        Ballot memory ballot = _ballots[msg.sender];
+        uint24 number = c.number();
+        if (ballot.round == number) revert AlreadyCommitted(msg.sender);
+        // A ballot of this epoch still knows its seat; an older one, or none, asks the shuffle once.
+        uint8 seat = ballot.round >= c.epochStart() ? ballot.seat : _drawSeat(msg.sender);
+        if (seat >= c.selected()) revert NotSelected(msg.sender);
+
+        _ballots[msg.sender] = Ballot(commitment, number, seat, COMMITTED);
+        _clock = c.countCommit();
+        emit Committed(number, msg.sender, seat);
+    }
+
+    /// @inheritdoc IFederation
+    function reveal(bytes32 contentId, bytes32 annex, bytes32 salt) external {
+        ClockWord c = _clock;
+        if (!c.acceptsReveals()) revert WrongPhase(_phase(c), Phase.Reveal);
+        Ballot memory ballot = _ballots[msg.sender];
+        uint24 number = c.number();
+        if (ballot.round != number) revert NothingToReveal(msg.sender);
+        if (ballot.state == REVEALED) revert AlreadyRevealed(msg.sender);
+        if (ballot.commitment != CommitLib.commitment(number, c.seed(), msg.sender, contentId, annex, salt)) {
+            revert CommitmentMismatch(msg.sender);
+        }
+
+        ballot.state = REVEALED;
+        _ballots[msg.sender] = ballot;
+        _clock = c.countReveal();
+        emit Revealed(number, msg.sender, contentId, annex, salt);
+    }
+
+    /// @inheritdoc IFederation
+    function propose(bytes calldata model) external {
+        ClockWord c = _clock;
+        Phase now_ = _phase(c);
+        if (now_ != Phase.Propose) revert WrongPhase(now_, Phase.Propose);
+        Member memory member = _memberOf[msg.sender];
+        if (member.status == Status.None || member.index >= _epoch.count) revert NotMember(msg.sender);
+        uint256 held = vault.bondOf(msg.sender).amount;
+        Params memory p = _readParams();
+        if (held < p.bond) revert BondTooSmall(held, p.bond);
+        uint256 openToAll = c.proposeStart() + p.leadWindow;
+        if (block.timestamp < openToAll && seatOf(msg.sender) != leadSeat()) {
+            revert NotYourTurn(leadSeat(), openToAll);
+        }
+        uint256 length = VectorLib.byteLength(_dimension);
+        if (model.length != length) revert WrongModelLength(model.length, length);
+        (uint32 version,,) = registry.current();
+        uint256 moved = VectorLib.firstMoveAbove(registry.modelOf(version), model, RuleLib.largestMove(p.clamp, p.step));
+        if (moved != type(uint256).max) revert MoveTooLarge(moved);
+
+        bytes32 contentId = sha256(model);
+        _proposal.proposer = msg.sender;
+        _proposal.contentId = contentId;
+        _clock = c.enter(Phase.Challenge, block.timestamp);
+        emit Proposed(c.number(), msg.sender, contentId, model);
+    }
+
+    /// @inheritdoc IFederation
+    function publish(bytes calldata model) external returns (uint32 version) {
+        ClockWord c = _clock;
+        Phase now_ = _phase(c);
+        if (now_ != Phase.Final || c.stage() == Phase.Final) revert WrongPhase(now_, Phase.Final);
+        bytes32 contentId = sha256(model);
+        if (contentId != _proposal.contentId) revert ContentMismatch(contentId, _proposal.contentId);
+        _clock = c.enter(Phase.Final, block.timestamp);
+        version = registry.publish(model, contentId, c.number());
+        emit RoundFinal(c.number(), version, contentId);
+    }
+
+    /// @inheritdoc IFederation
+    function reportSilence(address node) external {
+        ClockWord c = _clock;
+        Ballot storage ballot = _ballots[node];
+        // Where too few committed, nobody was asked to reveal.
+        bool late = ballot.round == c.number() && c.hasCommitQuorum() && block.timestamp >= c.revealEnd();
+        if (ballot.state != COMMITTED || !late) revert NotSilent(node);
+        ballot.state = SILENT;
+        Member storage member = _memberOf[node];
+        uint256 penalty = uint256(_params.silencePenalty) << Math.min(member.silences, 3);
+        if (member.silences < type(uint8).max) ++member.silences;
+        uint256 taken = vault.slash(node, penalty, msg.sender);
+        emit SilenceReported(c.number(), node, msg.sender, taken);
+    }
+
+    // ------------------------------------------------------------------ governance
+
+    /// @inheritdoc IFederation
+    function scheduleParams(Params calldata params_) external onlyRole(DEFAULT_ADMIN_ROLE) {
+        params_.check();
+        _scheduled = params_;
+        _hasScheduled = true;
+        emit ParamsScheduled(params_);
+    }
+
+    /// @inheritdoc IFederation
+    function pause() external onlyRole(GUARDIAN) {
+        _pause();
+    }
+
+    /// @inheritdoc IFederation
+    function unpause() external onlyRole(GUARDIAN) {
+        _unpause();
+    }
+
+    // ------------------------------------------------------------------ views
+
+    /// @inheritdoc IFederation
+    function phase() external view returns (Phase now_, uint256 endsAt) {
+        return _clock.phase(_params.proposeWindow, _params.challengeWindow);
+    }
+
+    /// @inheritdoc IFederation
+    function clock() external view returns (Clock memory) {
+        return _clock.unpack();
+    }
+
+    /// @inheritdoc IFederation
+    function proposal() external view returns (Proposal memory) {
+        return _proposal;
+    }
+
+    /// @inheritdoc IFederation
+    function params() external view returns (Params memory) {
+        return _readParams();
+    }
+
+    /// @inheritdoc IFederation
+    function ballotOf(address node) external view returns (Ballot memory) {
+        return _ballots[node];
+    }
+
+    /// @inheritdoc IFederation
+    function memberOf(address node) external view returns (Member memory member) {
+        member = _memberOf[node];
+        if (member.status == Status.Joining && member.index < _epoch.count) member.status = Status.Active;
+    }
+
+    /// @inheritdoc IFederation
+    function seatOf(address node) public view returns (uint8) {
+        Ballot memory ballot = _ballots[node];
+        return ballot.round != 0 && ballot.round >= _clock.epochStart() ? ballot.seat : _drawSeat(node);
+    }
+
+    /// @inheritdoc IFederation
+    function leadSeat() public view returns (uint8) {
+        ClockWord c = _clock;
+        return c.selected() == 0 ? NO_SEAT : uint8(c.seed() % c.selected());
+    }
+
+    /// @inheritdoc IFederation
+    function memberCounts() external view returns (uint32 active, uint32 joining) {
+        active = _epoch.count;
+        joining = uint32(_members.length - active);
+    }
+
+    /// @inheritdoc IFederation
+    function membersAt(uint256 from, uint256 count) external view returns (address[] memory page) {
+        uint256 end = Math.min(from + count, _members.length);
+        page = new address[](end > from ? end - from : 0);
+        for (uint256 i; i < page.length; ++i) page[i] = _members[from + i];
+    }
+
+    /// @inheritdoc IFederation
+    function nextOpening() public view returns (uint256) {
+        return _clock.number() == 0 ? 0 : uint256(_proposal.openedAt) + _params.interval;
+    }
+
+    // ------------------------------------------------------------------ inside
+
+    function _readParams() private view returns (Params memory) {
+        return _params;
+    }
+
+    function _applyParams(Params memory p, uint24 round) private {
+        _params = p;
+        emit ParamsApplied(round, p);
+    }
+
+    function _phase(ClockWord c) private view returns (Phase now_) {
+        (now_,) = c.phase(_params.proposeWindow, _params.challengeWindow);
+    }
+
+    function _requireNoRound(ClockWord c) private view {
+        Phase now_ = _phase(c);
+        // A proposal that holds must be published before the next round starts from it.
+        bool unpublished = now_ == Phase.Final && c.stage() != Phase.Final;
+        if (unpublished || (now_ != Phase.Idle && now_ != Phase.Void && now_ != Phase.Final)) {
+            revert WrongPhase(now_, Phase.Final);
+        }
+    }
+
+    // ------------------------------------------------------------------ seats and the member list
+
+    function _drawSeat(address node) private view returns (uint8) {
+        Member memory member = _memberOf[node];
+        uint256 count = _epoch.count;
+        if (member.status == Status.None || member.index >= count) return NO_SEAT;
+        return uint8(Math.min(SeatLib.seat(_epoch.seed, member.index, count), NO_SEAT));
+    }
+
+    function _settleExits(uint256 most) private {
+        uint256 end = Math.min(_exits.length, _exitsDone + most);
+        while (_exitsDone < end) _remove(_exits[_exitsDone++]);
+    }
+
+    /// @dev Fills the gap with the last frozen member, and that one's place with the last of the queue. Removing a frozen member
+    /// moves others, so every seat must be drawn anew.
+    function _remove(address node) private {
+        uint256 gap = _memberOf[node].index;
+        if (gap < _epoch.count) {
+            uint256 lastActive = --_epoch.count;
+            _epoch.redraw = true;
+            _place(_members[lastActive], gap);
+            gap = lastActive;
+        }
+        uint256 last = _members.length - 1;
+        if (gap != last) _place(_members[last], gap);
+        _members.pop();
+        _memberOf[node].status = Status.None;
+        uint40 unlocksAt = uint40(block.timestamp) + _params.unbonding;
+        emit Left(node, unlocksAt);
+        vault.release(node, unlocksAt);
+    }
+
+    function _place(address node, uint256 index) private {
+        _members[index] = node;
+        _memberOf[node].index = uint32(index);
+    }
+}

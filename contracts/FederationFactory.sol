@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {Clones} from "@openzeppelin/contracts/proxy/Clones.sol";
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {IFederation, IFederationTypes} from "./interfaces/IFederation.sol";
+import {IFederationFactory} from "./interfaces/IFederationFactory.sol";
+import {IModelRegistry} from "./interfaces/IModelRegistry.sol";
+import {IPricingEngine} from "./interfaces/IPricingEngine.sol";
+import {IStakeVault} from "./interfaces/IStakeVault.sol";
+
+/// @title FederationFactory: the specification is IFederationFactory.
+contract FederationFactory is IFederationFactory {
+    using Clones for address;
+
+    address public immutable federationCode;
+    address public immutable vaultCode;
+    address public immutable registryCode;
+    address public immutable engineCode;
+    mapping(address => Parts) private _parts;
+
+    constructor(address federationCode_, address vaultCode_, address registryCode_, address engineCode_) {
+        if (
+            federationCode_.code.length == 0 || vaultCode_.code.length == 0 || registryCode_.code.length == 0
+                || engineCode_.code.length == 0
+        ) revert NoCode();
+        federationCode = federationCode_;
+        vaultCode = vaultCode_;
+        registryCode = registryCode_;
+        engineCode = engineCode_;
+    }
+
+    /// @inheritdoc IFederationFactory
+    function create(Config calldata config) external returns (Parts memory parts) {
+        bytes32 salt = saltOf(msg.sender, config.label);
+        parts.federation = federationCode.cloneDeterministic(salt);
+        parts.vault = vaultCode.cloneDeterministic(salt);
+        parts.registry = registryCode.cloneDeterministic(salt);
+        parts.engine = engineCode.cloneDeterministic(salt);
+        _parts[parts.federation] = parts;
+        emit FederationCreated(msg.sender, config.label, parts);
+
+        IStakeVault(parts.vault).initialize(IERC20(config.bondToken), parts.federation);
+        IModelRegistry(parts.registry).initialize(parts.federation, config.dimension, config.genesis);
+        IPricingEngine(parts.engine).initialize(
+            parts.registry,
+            config.admin,
+            config.markets,
+            config.pillarSeconds,
+            config.fractionBits,
+            config.maxModelAge
+        );
+        IFederation(parts.federation).initialize(
+            config.params, IStakeVault(parts.vault), IModelRegistry(parts.registry), config.admin, config.guardian
+        );
+    }
+
+    /// @inheritdoc IFederationFactory
+    function addressesOf(address founder, bytes32 label) external view returns (Parts memory parts) {
+        bytes32 salt = saltOf(founder, label);
+        parts.federation = federationCode.predictDeterministicAddress(salt);
+        parts.vault = vaultCode.predictDeterministicAddress(salt);
+        parts.registry = registryCode.predictDeterministicAddress(salt);
+        parts.engine = engineCode.predictDeterministicAddress(salt);
+    }
+
+    /// @inheritdoc IFederationFactory
+    function partsOf(address federation) external view returns (Parts memory parts) {
+        parts = _parts[federation];
+        if (parts.federation == address(0)) revert UnknownFederation(federation);
+    }
+
+    function saltOf(address founder, bytes32 label) private pure returns (bytes32) {
+        return keccak256(abi.encode(founder, label));
+    }
+}

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {IModelRegistry} from "./IModelRegistry.sol";
+import {IStakeVault} from "./IStakeVault.sol";
+
+interface IFederationTypes {
+    /// @notice Where a round stands: a view of time and counters. Nothing needs pushing.
+    enum Phase {
+        Idle, // no round was ever opened
+        Draw, // opened; the seed's block is still to come, or nobody has drawn it yet
+        Commit, // selected nodes commit
+        Reveal, // committed nodes open
+        Propose, // a member proposes the new model; one by lot first
+        Challenge, // the proposal stands unless it is disproved
+        Final, // the proposal holds; after `publish` it is the current version
+        Void, // too few acted in time: the last model stays
+        Settle // finality gap between two phases that read each other: nothing is accepted
+    }
+
+    enum Status {
+        None,
+        Joining, // bonded; a member from the next epoch
+        Active, // never stored: a joiner whose epoch has begun
+        Leaving // asked to exit; leaves the list at the next opening, or by `settleExits`
+    }
+
+    /// @notice What a federation agrees on. Changed by the governor only, and only at the next opening.
+    /// @param seats           Nodes selected for a round, 1..128 (fewer members: the largest multiple of `clusterSize`).
+    /// @param clusterSize     Nodes that are summed under masks. 1 = plain: no masks.
+    /// @param quorumBps       Least share of the selected that must commit, and reveal, in 1/10,000; rounded up.
+    /// @param epochRounds     Rounds for which seats and members stay as they are, ≥ 1.
+    /// @param seedDelay       Blocks between opening and the block whose hash is the seed, 1..128.
+    /// @param finality        Seconds between two phases that read each other; at least the chain's finality depth times its
+    ///                        block time. 1 on a local chain.
+    /// @param interval        Seconds from one opening to the next, at least.
+    /// @param commitWindow    Seconds.
+    /// @param revealWindow    Seconds.
+    /// @param leadWindow      Seconds in which only the node drawn by lot may propose; < `proposeWindow`.
+    /// @param proposeWindow   Seconds.
+    /// @param challengeWindow Seconds in which nothing can be final.
+    /// @param unbonding       Seconds that a leaver's bond stays slashable; longer than a whole round, twice.
+    /// @param clamp           B: largest |move| of one node on one weight that counts, in weight units, < 2^23.
+    /// @param step            q: the mean move is multiplied by q / 65,536. 65,536 = the plain mean.
+    /// @param bond            Least bond of a member, token units.
+    /// @param silencePenalty  For a commit that is never opened; doubles with each, eight times at most. ≤ bond / 16.
+    struct Params {
+        uint8 seats;
+        uint8 clusterSize;
+        uint16 quorumBps;
+        uint16 epochRounds;
+        uint8 seedDelay;
+        uint16 finality;
+        uint32 interval;
+        uint24 commitWindow;
+        uint24 revealWindow;
+        uint24 leadWindow;
+        uint24 proposeWindow;
+        uint24 challengeWindow;
+        uint32 unbonding;
+        uint24 clamp;
+        uint32 step;
+        uint96 bond;
+        uint96 silencePenalty;
+    }
+
+    /// @notice The round's clock and counters: one storage word, all that `commit` and `reveal` read besides the node's ballot.
+    /// @param stage      Last phase that was *entered by an act*; `phase()` adds what time alone has changed.
+    /// @param number     Round, from 1.
+    /// @param epochStart First round of the epoch: seats computed since then hold.
+    /// @param since      Seconds at which `stage` begins to accept.
+    /// @param selected   Nodes with a seat.
+    /// @param quorum     Least commits, and reveals, of this round.
+    /// @param seed       First 64 bits of keccak256(seed block's hash, contract, round).
+    struct Clock {
+        Phase stage;
+        uint24 number;
+        uint24 epochStart;
+        uint40 since;
+        uint24 commitWindow;
+        uint24 revealWindow;
+        uint16 finality;
+        uint8 selected;
+        uint8 quorum;
+        uint8 committed;
+        uint8 revealed;
+        uint64 seed;
+    }
+
+    /// @notice What a round knows of its proposal.
+    struct Proposal {
+        address proposer;
+        uint40 openedAt;
+        uint40 seedBlock;
+        bytes32 contentId;
+    }
+
+    /// @notice A node's commitment, seat and state in one word, set up at registration so that the first round costs what
+    /// the hundredth does.
+    /// @param commitment First 208 bits of the commit hash.
+    /// @param round      Round of `commitment`.
+    /// @param seat       Place in the epoch's shuffle, 255 = none.
+    /// @param state      0 nothing, 1 committed, 2 revealed, 3 committed and reported silent.
+    struct Ballot {
+        uint208 commitment;
+        uint24 round;
+        uint8 seat;
+        uint16 state;
+    }
+
+    struct Member {
+        Status status;
+        uint32 index;
+        uint8 silences;
+    }
+}
+
+interface IFederationErrors is IFederationTypes {
+    /// @dev The call belongs to `needed`; the round is in `actual`.
+    error WrongPhase(Phase actual, Phase needed);
+    error TooEarly(uint256 opensAt);
+    error NotEnoughMembers(uint256 members, uint256 needed);
+    error NotMember(address node);
+    error AlreadyMember(address node);
+    error NotSelected(address node);
+    error AlreadyCommitted(address node);
+    error EmptyCommitment();
+    error NothingToReveal(address node);
+    error AlreadyRevealed(address node);
+    /// @dev The revealed values do not hash to the commitment of this node in this round.
+    error CommitmentMismatch(address node);
+    /// @dev Until `until`, only the node at `seat` may propose.
+    error NotYourTurn(uint8 seat, uint256 until);
+    error WrongModelLength(uint256 given, uint256 expected);
+    /// @dev Weight `index` moves further than B·q/65,536, which no honest round can do.
+    error MoveTooLarge(uint256 index);
+    error ContentMismatch(bytes32 given, bytes32 proposed);
+    error BondTooSmall(uint256 given, uint256 needed);
+    error NotSilent(address node);
+    /// @dev A parameter is out of its range; `name` says which.
+    error BadParameter(bytes32 name);
+    error ZeroAddress();
+}
+
+interface IFederationEvents is IFederationTypes {
+    event Joining(address indexed node, uint256 bond);
+    event Leaving(address indexed node);
+    event Left(address indexed node, uint40 unlocksAt);
+    event ParamsScheduled(Params params);
+    event ParamsApplied(uint24 indexed round, Params params);
+    event RoundOpened(uint24 indexed round, uint40 seedBlock, uint8 selected, uint32 members);
+    event RoundRearmed(uint24 indexed round, uint40 seedBlock);
+    event RoundDrawn(uint24 indexed round, uint64 seed, uint24 epochStart);
+    event Committed(uint24 indexed round, address indexed node, uint8 seat);
+    event Revealed(uint24 indexed round, address indexed node, bytes32 contentId, bytes32 annex, bytes32 salt);
+    event Proposed(uint24 indexed round, address indexed proposer, bytes32 contentId, bytes model);
+    event RoundFinal(uint24 indexed round, uint32 indexed version, bytes32 contentId);
+    event SilenceReported(uint24 indexed round, address indexed node, address indexed reporter, uint256 taken);
+}
+
+/// @title A federation: its members and its rounds.
+/// @notice open → draw → commit → reveal → propose → challenge → final. Phases are a view of time and counters; a phase ends early
+/// only when all who could act in it have acted. Quorums count the selected set. Nothing may be replaced. A pause stops only the
+/// opening of rounds.
+///
+/// Commit hash, truncated to its first 208 bits:
+/// keccak256(abi.encode(COMMIT_TYPEHASH, chainid, federation, round, seed, node, contentId, annex, salt)), where `contentId` is the
+/// SHA-256 of the node's packed update and `annex` is 0 in plain mode.
+interface IFederation is IFederationErrors, IFederationEvents {
+    /// @notice Sets up a clone; once only.
+    /// @param admin    Governor: a timelock. @param guardian May pause the opening of rounds.
+    function initialize(
+        Params calldata params,
+        IStakeVault vault,
+        IModelRegistry registry,
+        address admin,
+        address guardian
+    ) external;
+
+    // ------------------------------------------------------------------ members
+
+    /// @notice Bonds `amount` (approved to the vault before) and queues the caller; a member from the next epoch.
+    function join(uint256 amount) external;
+
+    /// @notice Queues the caller's exit. It leaves at the next opening, or by `settleExits` while no round runs; its bond then
+    /// stays slashable for `unbonding` seconds. One that is still joining leaves at once.
+    function exit() external;
+
+    /// @notice Carries out up to `most` queued exits while no round runs, paused or not, so that no bond can be trapped.
+    function settleExits(uint256 most) external;
+
+    // ------------------------------------------------------------------ rounds
+
+    /// @notice Opens the next round when the schedule says so: applies scheduled parameters and queued exits (up to 8), and, at
+    /// the start of an epoch, joins. Anybody may call.
+    function open() external;
+
+    /// @notice Pins the seed to the hash of the block named at opening. If that hash is out of reach (older than 256 blocks), names
+    /// a new block instead. Anybody may call.
+    function draw() external;
+
+    /// @notice Commits a selected node to its update. Nothing may be replaced.
+    /// @param commitment First 208 bits of the commit hash, not 0.
+    function commit(uint208 commitment) external;
+
+    /// @notice Opens the caller's commit. The bytes named by `contentId` are pinned off chain.
+    /// @param contentId SHA-256 of the packed update. @param annex 0 in plain mode. @param salt 32 random bytes.
+    function reveal(bytes32 contentId, bytes32 annex, bytes32 salt) external;
+
+    /// @notice Proposes the round's new model. First only the node drawn by lot, then any member.
+    /// @param model Bytes: ⌈d/8⌉ words.
+    function propose(bytes calldata model) external;
+
+    /// @notice Writes a final proposal into the registry. Anybody may call.
+    /// @param model The proposal's bytes.
+    function publish(bytes calldata model) external returns (uint32 version);
+
+    /// @notice Penalises a node that committed and did not reveal in time; the caller earns the part that is not burned.
+    /// Possible from the end of revealing to the next opening.
+    function reportSilence(address node) external;
+
+    // ------------------------------------------------------------------ governance
+
+    /// @notice Parameters for the next opening; governor (timelock) only.
+    function scheduleParams(Params calldata params) external;
+
+    /// @notice Stops the opening of rounds; guardian only.
+    function pause() external;
+
+    /// @notice Guardian only.
+    function unpause() external;
+
+    // ------------------------------------------------------------------ views
+
+    /// @return now_ Where the round stands at this block. @return endsAt Seconds at which that ends by time alone; 0 = never.
+    function phase() external view returns (Phase now_, uint256 endsAt);
+
+    function clock() external view returns (Clock memory);
+
+    function proposal() external view returns (Proposal memory);
+
+    function params() external view returns (Params memory);
+
+    function ballotOf(address node) external view returns (Ballot memory);
+
+    function memberOf(address node) external view returns (Member memory);
+
+    /// @notice The node's seat in the current epoch; 255 if it has none.
+    function seatOf(address node) external view returns (uint8);
+
+    /// @notice The seat that may propose first in this round.
+    function leadSeat() external view returns (uint8);
+
+    /// @notice Frozen members of the epoch, and those who will join at the next.
+    function memberCounts() external view returns (uint32 active, uint32 joining);
+
+    /// @notice `count` members from position `from`: first the active, then the joining.
+    function membersAt(uint256 from, uint256 count) external view returns (address[] memory);
+
+    /// @notice Seconds from which the next round may be opened.
+    function nextOpening() external view returns (uint256);
+
+    function vault() external view returns (IStakeVault);
+
+    function registry() external view returns (IModelRegistry);
+}

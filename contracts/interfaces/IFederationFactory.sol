@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {IFederationTypes} from "./IFederation.sol";
+import {IPricingEngine} from "./IPricingEngine.sol";
+
+/// @title Deploys a federation for a market: four minimal proxies (ERC-1167), set up in one transaction.
+interface IFederationFactory {
+    /// @param label         Chosen by the founder; one federation for each founder and label.
+    /// @param bondToken     A plain ERC-20.
+    /// @param dimension     d, number of weights.
+    /// @param genesis       Bytes of the first model.
+    /// @param markets       What the engine prices, each with its feed.
+    /// @param pillarSeconds Maturities of the model's pillars, seconds, increasing.
+    /// @param fractionBits  Binary point of the weights.
+    /// @param maxModelAge   Seconds after which the engine refuses a version.
+    /// @param admin         Governor of federation and engine: a timelock.
+    /// @param guardian      May pause the opening of rounds.
+    struct Config {
+        bytes32 label;
+        address bondToken;
+        uint16 dimension;
+        bytes genesis;
+        IPricingEngine.Market[] markets;
+        uint32[] pillarSeconds;
+        uint8 fractionBits;
+        uint32 maxModelAge;
+        IFederationTypes.Params params;
+        address admin;
+        address guardian;
+    }
+
+    struct Parts {
+        address federation;
+        address vault;
+        address registry;
+        address engine;
+    }
+
+    event FederationCreated(address indexed founder, bytes32 indexed label, Parts parts);
+
+    error NoCode();
+    error UnknownFederation(address federation);
+
+    /// @notice Creates and sets up a federation at addresses that depend on the caller and the label alone.
+    function create(Config calldata config) external returns (Parts memory);
+
+    /// @notice Where `founder`'s federation named `label` is, or will be.
+    function addressesOf(address founder, bytes32 label) external view returns (Parts memory);
+
+    /// @notice The parts of a federation made here.
+    function partsOf(address federation) external view returns (Parts memory);
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+/// @title Finished models: version → content id, weights in contract code, history.
+/// @notice A model is d int32 fixed-point weights, 8 to a 32-byte word, big endian, weight 0 in the most significant lane,
+/// zero-padded to whole words. Its content id is the SHA-256 of these bytes. Version 1 is the genesis model.
+interface IModelRegistry {
+    /// @param contentId SHA-256 of the model's bytes.
+    /// @param pointer   Contract whose code is one STOP byte followed by the model's bytes (Solady SSTORE2).
+    /// @param round     Round that made it; 0 for the genesis.
+    /// @param publishedAt Seconds.
+    struct Version {
+        bytes32 contentId;
+        address pointer;
+        uint24 round;
+        uint40 publishedAt;
+    }
+
+    event ModelPublished(uint32 indexed version, uint24 indexed round, bytes32 contentId, address pointer);
+
+    /// @dev The caller is not the federation that this registry serves.
+    error NotFederation(address caller);
+    /// @dev A model of `dimension` weights takes `expected` bytes, `given` came.
+    error WrongModelLength(uint256 given, uint256 expected);
+    /// @dev `dimension` is not in 1..2048.
+    error BadDimension(uint256 dimension);
+    error UnknownVersion(uint32 version);
+
+    /// @notice Sets up a clone; once only.
+    /// @param federation The only caller that may publish.
+    /// @param dimension  d, number of weights, 1..2048.
+    /// @param genesis    Bytes of version 1.
+    function initialize(address federation, uint16 dimension, bytes calldata genesis) external;
+
+    /// @notice Writes the next version; federation only. A version is never rewritten.
+    /// @param model Bytes of the model: ⌈d/8⌉ words.
+    /// @param contentId SHA-256 of `model`, checked by the federation.
+    /// @param round Round that made it.
+    function publish(bytes calldata model, bytes32 contentId, uint24 round) external returns (uint32 version);
+
+    function federation() external view returns (address);
+
+    /// @notice d, number of weights.
+    function dimension() external view returns (uint16);
+
+    /// @notice What a pricing call needs, in one storage read.
+    function current() external view returns (uint32 version, address pointer, uint40 publishedAt);
+
+    /// @notice A version's record. Reverts `UnknownVersion` for 0 and for those to come.
+    function versionAt(uint32 version) external view returns (Version memory);
+
+    /// @notice A version's bytes, from contract code.
+    function modelOf(uint32 version) external view returns (bytes memory);
+}

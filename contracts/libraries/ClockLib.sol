@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {IFederationTypes} from "../interfaces/IFederation.sol";
+
+/// @notice The round's clock and counters in one word; fields as in `IFederationTypes.Clock`, from the lowest bit:
+/// stage 8, number 24, epochStart 24, since 40, commitWindow 24, revealWindow 24, finality 16, selected 8, quorum 8, committed 8,
+/// revealed 8, seed 64.
+type ClockWord is uint256;
+
+using ClockLib for ClockWord global;
+
+/// @title The round as a view of time and counters. Nothing needs pushing.
+/// @dev A word instead of a struct: a commit or a reveal reads a few fields and changes one or two.
+library ClockLib {
+    uint256 private constant NUMBER = 8;
+    uint256 private constant EPOCH_START = 32;
+    uint256 private constant SINCE = 56;
+    uint256 private constant COMMIT_WINDOW = 96;
+    uint256 private constant REVEAL_WINDOW = 120;
+    uint256 private constant FINALITY = 144;
+    uint256 private constant SELECTED = 160;
+    uint256 private constant QUORUM = 168;
+    uint256 private constant COMMITTED = 176;
+    uint256 private constant REVEALED = 184;
+    uint256 private constant SEED = 192;
+
+    function _field(ClockWord c, uint256 shift, uint256 bits) private pure returns (uint256) {
+        return (ClockWord.unwrap(c) >> shift) & ((1 << bits) - 1);
+    }
+
+    function _with(ClockWord c, uint256 shift, uint256 bits, uint256 value) private pure returns (ClockWord) {
+        return ClockWord.wrap((ClockWord.unwrap(c) & ~(((1 << bits) - 1) << shift)) | (value << shift));
+    }
+
+    // ------------------------------------------------------------------ fields
+
+    function stage(ClockWord c) internal pure returns (IFederationTypes.Phase) {
+        return IFederationTypes.Phase(uint8(ClockWord.unwrap(c)));
+    }
+
+    function number(ClockWord c) internal pure returns (uint24) {
+        return uint24(_field(c, NUMBER, 24));
+    }
+
+    function epochStart(ClockWord c) internal pure returns (uint24) {
+        return uint24(_field(c, EPOCH_START, 24));
+    }
+
+    function since(ClockWord c) internal pure returns (uint256) {
+        return _field(c, SINCE, 40);
+    }
+
+    function commitEnd(ClockWord c) internal pure returns (uint256) {
+        return since(c) + _field(c, COMMIT_WINDOW, 24);
+    }
+
+    function selected(ClockWord c) internal pure returns (uint8) {
+        return uint8(_field(c, SELECTED, 8));
+    }
+
+    function seed(ClockWord c) internal pure returns (uint64) {
+        return uint64(_field(c, SEED, 64));
+    }
+
+    function hasCommitQuorum(ClockWord c) internal pure returns (bool) {
+        return _field(c, COMMITTED, 8) >= _field(c, QUORUM, 8);
+    }
+
+    function unpack(ClockWord c) internal pure returns (IFederationTypes.Clock memory) {
+        return IFederationTypes.Clock({
+            stage: stage(c),
+            number: number(c),
+            epochStart: epochStart(c),
+            since: uint40(since(c)),
+            commitWindow: uint24(_field(c, COMMIT_WINDOW, 24)),
+            revealWindow: uint24(_field(c, REVEAL_WINDOW, 24)),
+            finality: uint16(_field(c, FINALITY, 16)),
+            selected: selected(c),
+            quorum: uint8(_field(c, QUORUM, 8)),
+            committed: uint8(_field(c, COMMITTED, 8)),
+            revealed: uint8(_field(c, REVEALED, 8)),
+            seed: seed(c)
+        });
+    }
+
+    // ------------------------------------------------------------------ acts
+
+    /// @notice A new round in Draw: counters and seed at zero.
+    function opened(
+        uint256 number_,
+        uint256 epochStart_,
+        IFederationTypes.Params memory p,
+        uint256 selected_,
+        uint256 quorum_
+    ) internal view returns (ClockWord) {
+        return ClockWord.wrap(
+            uint256(IFederationTypes.Phase.Draw) | (number_ << NUMBER) | (epochStart_ << EPOCH_START)
+                | (block.timestamp << SINCE) | (uint256(p.commitWindow) << COMMIT_WINDOW)
+                | (uint256(p.revealWindow) << REVEAL_WINDOW) | (uint256(p.finality) << FINALITY)
+                | (selected_ << SELECTED) | (quorum_ << QUORUM)
+        );
+    }
+
+    function withSeed(ClockWord c, uint64 seed_) internal pure returns (ClockWord) {
+        return _with(c, SEED, 64, seed_);
+    }
+
+    /// @notice Enters `next` at `since_`.
+    function enter(ClockWord c, IFederationTypes.Phase next, uint256 since_) internal pure returns (ClockWord) {
+        return _with(_with(c, 0, 8, uint256(next)), SINCE, 40, since_);
+    }
+
+    /// @notice Enters `next` one finality depth from now.
+    function settleInto(ClockWord c, IFederationTypes.Phase next) internal view returns (ClockWord) {
+        return enter(c, next, block.timestamp + _field(c, FINALITY, 16));
+    }
+
+    /// @notice One more commit; the last of all selected ends the phase.
+    function countCommit(ClockWord c) internal view returns (ClockWord) {
+        c = ClockWord.wrap(ClockWord.unwrap(c) + (1 << COMMITTED));
+        return _field(c, COMMITTED, 8) == selected(c) ? settleInto(c, IFederationTypes.Phase.Reveal) : c;
+    }
+
+    /// @notice One more reveal; the last of all committed ends the phase.
+    function countReveal(ClockWord c) internal view returns (ClockWord) {
+        c = ClockWord.wrap(ClockWord.unwrap(c) + (1 << REVEALED));
+        return _field(c, REVEALED, 8) == _field(c, COMMITTED, 8) ? settleInto(c, IFederationTypes.Phase.Propose) : c;
+    }
+
+    // ------------------------------------------------------------------ time
+
+    function acceptsCommits(ClockWord c) internal view returns (bool) {
+        return
+            stage(c) == IFederationTypes.Phase.Commit && block.timestamp >= since(c) && block.timestamp < commitEnd(c);
+    }
+
+    function acceptsReveals(ClockWord c) internal view returns (bool) {
+        return block.timestamp >= revealStart(c) && block.timestamp < revealEnd(c) && hasCommitQuorum(c);
+    }
+
+    /// @notice When revealing begins: known once committing has ended, by act or by time. Out of reach in every other stage.
+    function revealStart(ClockWord c) internal pure returns (uint256) {
+        IFederationTypes.Phase s = stage(c);
+        if (s == IFederationTypes.Phase.Reveal) return since(c);
+        if (s == IFederationTypes.Phase.Commit) return commitEnd(c) + _field(c, FINALITY, 16);
+        return type(uint64).max;
+    }
+
+    /// @notice When revealing ends by time; 0 where an act has ended it.
+    function revealEnd(ClockWord c) internal pure returns (uint256) {
+        uint256 start = revealStart(c);
+        return start == type(uint64).max ? 0 : start + _field(c, REVEAL_WINDOW, 24);
+    }
+
+    function proposeStart(ClockWord c) internal pure returns (uint256) {
+        return stage(c) == IFederationTypes.Phase.Propose ? since(c) : revealEnd(c) + _field(c, FINALITY, 16);
+    }
+
+    /// @notice Where the round stands at this block, and the second at which that ends by time alone (0 = never).
+    function phase(ClockWord c, uint256 proposeWindow, uint256 challengeWindow)
+        internal
+        view
+        returns (IFederationTypes.Phase, uint256 endsAt)
+    {
+        IFederationTypes.Phase s = stage(c);
+        if (
+            s == IFederationTypes.Phase.Idle || s == IFederationTypes.Phase.Draw || s == IFederationTypes.Phase.Final
+        ) return (s, 0);
+        if (block.timestamp < since(c)) return (IFederationTypes.Phase.Settle, since(c));
+        if (s == IFederationTypes.Phase.Challenge) {
+            endsAt = since(c) + challengeWindow;
+            if (block.timestamp < endsAt) return (s, endsAt);
+            return (IFederationTypes.Phase.Final, 0);
+        }
+        if (s == IFederationTypes.Phase.Commit) {
+            if (block.timestamp < commitEnd(c)) return (s, commitEnd(c));
+            if (!hasCommitQuorum(c)) return (IFederationTypes.Phase.Void, 0);
+        }
+        if (s != IFederationTypes.Phase.Propose) {
+            if (block.timestamp < revealStart(c)) return (IFederationTypes.Phase.Settle, revealStart(c));
+            if (block.timestamp < revealEnd(c)) return (IFederationTypes.Phase.Reveal, revealEnd(c));
+            if (_field(c, REVEALED, 8) < _field(c, QUORUM, 8)) return (IFederationTypes.Phase.Void, 0);
+        }
+        uint256 start = proposeStart(c);
+        if (block.timestamp < start) return (IFederationTypes.Phase.Settle, start);
+        endsAt = start + proposeWindow;
+        if (block.timestamp < endsAt) return (IFederationTypes.Phase.Propose, endsAt);
+        return (IFederationTypes.Phase.Void, 0);
+    }
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {IFederationErrors, IFederationTypes} from "../interfaces/IFederation.sol";
+
+/// @title What parameters a federation accepts. Twin: offchain/fedvol/chain/params.py refuses the same before gas is spent.
+library ParamsLib {
+    /// @notice Reverts `BadParameter` with the name of the first parameter that is out of its range.
+    function check(IFederationTypes.Params calldata p) internal pure {
+        require(p.seats >= 1 && p.seats <= 128, IFederationErrors.BadParameter("seats"));
+        // 2 would let each of a pair read the other's update off the sum.
+        require(p.clusterSize == 1, IFederationErrors.BadParameter("clusterSize"));
+        require(p.quorumBps >= 1 && p.quorumBps <= 10_000, IFederationErrors.BadParameter("quorumBps"));
+        require(p.epochRounds >= 1, IFederationErrors.BadParameter("epochRounds"));
+        require(p.seedDelay >= 1 && p.seedDelay <= 128, IFederationErrors.BadParameter("seedDelay"));
+        require(p.finality >= 1, IFederationErrors.BadParameter("finality"));
+        require(p.commitWindow >= 1, IFederationErrors.BadParameter("commitWindow"));
+        require(p.revealWindow >= 1, IFederationErrors.BadParameter("revealWindow"));
+        require(p.leadWindow < p.proposeWindow, IFederationErrors.BadParameter("leadWindow"));
+        require(p.challengeWindow >= 1, IFederationErrors.BadParameter("challengeWindow"));
+        uint256 round = 2 * uint256(p.finality) + p.commitWindow + p.revealWindow + p.proposeWindow + p.challengeWindow;
+        require(p.unbonding >= 2 * round, IFederationErrors.BadParameter("unbonding"));
+        require(p.clamp >= 1 && p.clamp < 1 << 23, IFederationErrors.BadParameter("clamp"));
+        require(p.step >= 1, IFederationErrors.BadParameter("step"));
+        require(p.bond >= 16, IFederationErrors.BadParameter("bond"));
+        require(p.silencePenalty <= p.bond / 16, IFederationErrors.BadParameter("silencePenalty"));
+    }
+}

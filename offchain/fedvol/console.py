@@ -1,0 +1,30 @@
+"""How commands speak: tables for people, JSON for programs, one line for a failure."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+out = Console()
+err = Console(stderr=True)
+
+
+def table(title: str, columns: list[str], rows: list[list[object]]) -> None:
+    """Prints rows as a table; numbers are right-aligned."""
+    view = Table(title=title, title_justify="left", header_style="bold")
+    for i, name in enumerate(columns):
+        numeric = bool(rows) and all(isinstance(row[i], int | float) for row in rows)
+        view.add_column(name, justify="right" if numeric else "left")
+    for row in rows:
+        view.add_row(*(f"{cell:,.4g}" if isinstance(cell, float) else str(cell) for cell in row))
+    out.print(view)
+
+
+def emit(value: Any) -> None:
+    """Prints one JSON document on standard output and nothing else."""
+    json.dump(value, sys.stdout, indent=2, default=str)
+    sys.stdout.write("\n")

@@ -1,0 +1,1 @@
+"""Models as plug-ins: spec, initial weights, local training, evaluation. Knows neither chain nor storage."""

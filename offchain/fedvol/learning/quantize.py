@@ -1,0 +1,56 @@
+"""From a trained model to the integers that travel."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fedvol.errors import WireError
+from fedvol.learning.model import ModelSpec
+from fedvol.protocol.vector import BIAS
+
+
+def to_update(
+    local: ArrayLike, global_weights: ArrayLike, spec: ModelSpec, clip_bound: int, seed: bytes
+) -> NDArray[np.int64]:
+    """The move from the round's weights to the trained ones, in fixed point, clipped to ±clip_bound.
+
+    Stochastic rounding: up with a probability equal to the fraction, so that the mean of many updates is
+    unbiased but for clipping. A move that is an integer already, zero above all, is kept. The same seed gives
+    the same update.
+
+    Args:
+        local: d trained float weights.
+        global_weights: d fixed-point weights of the round (int32 range).
+        clip_bound: the federation's public bound in fixed point, 1..2^23 - 1.
+        seed: 32 bytes, the node's own secret of this round.
+
+    Returns:
+        d integers, |u| <= clip_bound < 2^23.
+
+    Raises:
+        WireError: a weight that is not finite, a vector of another length, or a bound or seed out of range.
+    """
+    trained, start = np.asarray(local, dtype=np.float64), np.asarray(global_weights, dtype=np.int64)
+    if trained.shape != (spec.dimension,) or start.shape != (spec.dimension,):
+        raise WireError(
+            f"An update of {spec.name} has {spec.dimension} weights, not {trained.size} from {start.size}.",
+            "Train the model of the federation's spec.",
+        )
+    if not 1 <= clip_bound < BIAS:
+        raise WireError(f"A clip bound of {clip_bound} cannot travel.", f"Use 1 to {BIAS - 1}.")
+    if len(seed) != 32:
+        raise WireError(f"The rounding seed has {len(seed)} bytes.", "Use 32 random bytes.")
+    bad = np.flatnonzero(~np.isfinite(trained))
+    if bad.size:
+        raise WireError(
+            f"Training left weight {bad[0]} at {trained[bad[0]]} ({bad.size} weights are not finite).",
+            "Look at the tape with `fedvol market inspect`, or lower the learning rate.",
+        )
+    move = np.clip(trained * spec.scale - start, -clip_bound, clip_bound)
+    floor = np.floor(move)
+    entropy = int.from_bytes(hashlib.sha256(b"fedvol stochastic rounding" + seed).digest(), "big")
+    draws = np.random.Generator(np.random.PCG64(entropy)).random(spec.dimension)
+    return (floor + (draws < move - floor)).astype(np.int64)

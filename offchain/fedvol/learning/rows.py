@@ -1,0 +1,89 @@
+"""From a tidy tape to the numbers a surface is fitted to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fedvol.errors import TapeError
+from fedvol.market.schema import MAX_VOL, features
+
+COLUMNS = ("ts_ms", "market", "expiry_ms", "strike", "is_call", "forward", "iv")
+
+POINTS = 100.0
+"""Vol points in a vol of 1.0."""
+
+FULL_VEGA = 0.5
+"""Rows with at least this share of the at-the-money vega weigh the same."""
+
+LEAST_WEIGHT = 1e-6
+
+
+@dataclass(frozen=True)
+class Rows:
+    """n observations of implied vol, in an order that depends on the set of rows alone.
+
+    Args:
+        market: index into the spec's markets, int64.
+        k: ln(strike / forward).
+        T: years of 365 days to expiry, positive.
+        iv: fraction, 0.45 = 45%.
+        weight: influence in training, in (0, 1].
+        dropped: reason → number of tape rows that are not here.
+    """
+
+    market: NDArray[np.int64]
+    k: NDArray[np.float64]
+    T: NDArray[np.float64]
+    iv: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    dropped: dict[str, int] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return self.k.size
+
+    def select(self, which: NDArray[np.bool_] | NDArray[np.int64]) -> Rows:
+        """The rows that a mask or an index names, in that order."""
+        return Rows(self.market[which], self.k[which], self.T[which], self.iv[which], self.weight[which])
+
+
+def rows_from_tape(frame: pd.DataFrame, markets: Sequence[str]) -> Rows:
+    """Rows of a tidy tape (`fedvol.market.schema`) that belong to these markets.
+
+    A row weighs as much as its vega, over √T and the forward: evenly in the body of the smile, fading in the
+    wings, where a tick of price is many points of vol.
+
+    Raises:
+        TapeError: the tape lacks a column.
+    """
+    missing = [name for name in COLUMNS if name not in frame.columns]
+    if missing:
+        raise TapeError(f"The tape lacks the columns {', '.join(missing)}.", "Load it with fedvol.market.")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        k, T = features(frame)
+    market = pd.Index(markets).get_indexer(frame["market"].astype(str)).astype(np.int64)
+    is_call, iv = frame["is_call"].to_numpy(bool), frame["iv"].to_numpy(np.float64)
+
+    keep, dropped = np.ones(len(frame), dtype=bool), {}
+    for reason, bad in (
+        ("another market", market < 0),
+        ("expired", ~(T > 0)),
+        ("no usable strike or forward", ~np.isfinite(k)),
+        (f"vol not between 0 and {MAX_VOL:.0%}", ~((iv > 0) & (iv < MAX_VOL))),
+    ):
+        count = int(np.count_nonzero(keep & bad))
+        if count:
+            dropped[reason] = count
+        keep &= ~bad
+
+    kept = np.flatnonzero(keep)
+    order = kept[np.lexsort([column[kept] for column in (iv, is_call, k, T, market)])]
+    market, k, T, iv = (column[order] for column in (market, k, T, iv))
+    deviation = iv * np.sqrt(T)
+    d1 = deviation / 2 - k / deviation
+    weight = np.clip(np.exp(-d1 * d1 / 2) / FULL_VEGA, LEAST_WEIGHT, 1.0)
+    return Rows(market, k, T, iv, weight, dropped)
