@@ -91,12 +91,8 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
 
     /// @inheritdoc IFederation
     function exit() external {
-        Member storage member = _memberOf[msg.sender];
-        if (member.status == Status.None || member.status == Status.Leaving) revert NotMember(msg.sender);
-        emit Leaving(msg.sender);
-        if (member.index >= _epoch.count) return _remove(msg.sender);
-        member.status = Status.Leaving;
-        _exits.push(msg.sender);
+        if (_memberOf[msg.sender].status != Status.Joining) revert NotMember(msg.sender);
+        _leave(msg.sender);
     }
 
     /// @inheritdoc IFederation
@@ -114,12 +110,13 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
         if (block.timestamp < nextOpening()) revert TooEarly(nextOpening());
 
         uint24 number = c.number() + 1;
+        // Before new parameters: who leaves because of them unbonds under the old ones.
+        _settleExits(EXITS_AT_OPENING);
         if (_hasScheduled) {
             _applyParams(_scheduled, number);
             _hasScheduled = false;
             _epoch.redraw = true;
         }
-        _settleExits(EXITS_AT_OPENING);
         Params memory p = _readParams();
         uint256 epochStart = c.epochStart();
         if (epochStart == 0 || _epoch.redraw || number >= epochStart + p.epochRounds) {
@@ -242,6 +239,8 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
         if (member.silences < type(uint8).max) ++member.silences;
         uint256 taken = vault.slash(node, penalty, msg.sender);
         emit SilenceReported(c.number(), node, msg.sender, taken);
+        // Silence must never become free: whose bond is half gone gives up its seat.
+        if (member.status == Status.Joining && vault.bondOf(node).amount < _params.bond / 2) _leave(node);
     }
 
     // ------------------------------------------------------------------ governance
@@ -358,6 +357,13 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
         uint256 count = _epoch.count;
         if (member.status == Status.None || member.index >= count) return NO_SEAT;
         return uint8(Math.min(SeatLib.seat(_epoch.seed, member.index, count), NO_SEAT));
+    }
+
+    function _leave(address node) private {
+        emit Leaving(node);
+        if (_memberOf[node].index >= _epoch.count) return _remove(node);
+        _memberOf[node].status = Status.Leaving;
+        _exits.push(node);
     }
 
     function _settleExits(uint256 most) private {

@@ -38,12 +38,13 @@ contract StakeVault is IStakeVault, Initializable, ReentrancyGuardTransient {
     /// @inheritdoc IStakeVault
     function bond(address node, uint256 amount) external onlyFederation nonReentrant {
         _bonds[node].unlocksAt = 0;
-        _take(node, amount);
+        if (amount != 0) _take(node, amount);
     }
 
     /// @inheritdoc IStakeVault
     function topUp(uint256 amount) external nonReentrant {
         if (_bonds[msg.sender].amount == 0) revert NotBonded(msg.sender);
+        if (amount == 0) revert ZeroAmount();
         _take(msg.sender, amount);
     }
 
@@ -100,7 +101,6 @@ contract StakeVault is IStakeVault, Initializable, ReentrancyGuardTransient {
 
     /// @dev The bond counts what really came, so a token that takes a fee on transfer is found out at once.
     function _take(address node, uint256 amount) private {
-        if (amount == 0) revert ZeroAmount();
         uint256 before = token.balanceOf(address(this));
         token.safeTransferFrom(node, address(this), amount);
         uint256 received = token.balanceOf(address(this)) - before;

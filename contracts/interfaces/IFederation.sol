@@ -33,13 +33,13 @@ interface IFederationTypes {
     /// @param seedDelay       Blocks between opening and the block whose hash is the seed, 1..128.
     /// @param finality        Seconds between two phases that read each other; at least the chain's finality depth times its
     ///                        block time. 1 on a local chain.
-    /// @param interval        Seconds from one opening to the next, at least.
+    /// @param interval        Seconds from one opening to the next, at least; at most 365 days.
     /// @param commitWindow    Seconds.
     /// @param revealWindow    Seconds.
     /// @param leadWindow      Seconds in which only the node drawn by lot may propose; < `proposeWindow`.
     /// @param proposeWindow   Seconds.
     /// @param challengeWindow Seconds in which nothing can be final.
-    /// @param unbonding       Seconds that a leaver's bond stays slashable; longer than a whole round, twice.
+    /// @param unbonding       Seconds that a leaver's bond stays slashable; longer than a whole round, twice; at most 365 days.
     /// @param clamp           B: largest |move| of one node on one weight that counts, in weight units, < 2^23.
     /// @param step            q: the mean move is multiplied by q / 65,536. 65,536 = the plain mean.
     /// @param bond            Least bond of a member, token units.
@@ -179,7 +179,8 @@ interface IFederation is IFederationErrors, IFederationEvents {
 
     // ------------------------------------------------------------------ members
 
-    /// @notice Bonds `amount` (approved to the vault before) and queues the caller; a member from the next epoch.
+    /// @notice Bonds `amount` (approved to the vault before) and queues the caller; a member from the next epoch. What a leaver
+    /// has not withdrawn yet counts.
     function join(uint256 amount) external;
 
     /// @notice Queues the caller's exit. It leaves at the next opening, or by `settleExits` while no round runs; its bond then
@@ -191,7 +192,7 @@ interface IFederation is IFederationErrors, IFederationEvents {
 
     // ------------------------------------------------------------------ rounds
 
-    /// @notice Opens the next round when the schedule says so: applies scheduled parameters and queued exits (up to 8), and, at
+    /// @notice Opens the next round when the schedule says so: applies queued exits (up to 8), then scheduled parameters, and, at
     /// the start of an epoch, joins. Anybody may call.
     function open() external;
 
@@ -216,7 +217,8 @@ interface IFederation is IFederationErrors, IFederationEvents {
     function publish(bytes calldata model) external returns (uint32 version);
 
     /// @notice Penalises a node that committed and did not reveal in time; the caller earns the part that is not burned.
-    /// Possible from the end of revealing to the next opening.
+    /// Possible from the end of revealing to the next opening. A node left with less than half of the least bond is queued to
+    /// leave.
     function reportSilence(address node) external;
 
     // ------------------------------------------------------------------ governance

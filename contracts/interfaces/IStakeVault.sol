@@ -35,7 +35,8 @@ interface IStakeVault {
     /// @notice Sets up a clone; once only.
     function initialize(IERC20 token, address federation) external;
 
-    /// @notice Takes `amount` from `node` (who approved it) into its bond, and cancels a release. Federation only.
+    /// @notice Takes `amount` from `node` (who approved it) into its bond, and cancels a release; 0 where the bond it still has
+    /// will do. Federation only.
     function bond(address node, uint256 amount) external;
 
     /// @notice Adds to the caller's own bond; anybody's bond may only be raised by its owner.

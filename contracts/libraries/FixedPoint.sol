@@ -74,7 +74,7 @@ library FixedPoint {
     }
 
     /// @notice The Mills ratio (1 - Φ(x)) / φ(x) of the standard normal, Q96.
-    /// @dev Domain: 0 <= x <= 16 · 2^96. Error below 4.6e-18 / min(φ(0), 2^14 φ(x)) up to x = 10, below 1 beyond.
+    /// @dev Domain: 0 <= x <= 16 · 2^96. Error below 5e-18 / min(φ(0), 2^14 φ(x)) up to x = 10, below 1 beyond.
     function mills(uint256 x) internal pure returns (uint256 result) {
         unchecked {
             uint256 p = ((79228077352992668363724079833 * x) >> 96) + 1844945138880581075050258173187;

@@ -5,6 +5,9 @@ import {IFederationErrors, IFederationTypes} from "../interfaces/IFederation.sol
 
 /// @title What parameters a federation accepts. Twin: offchain/fedvol/chain/params.py refuses the same before gas is spent.
 library ParamsLib {
+    /// @dev Longer ones could not be taken back: parameters change only at an opening, bonds unlock only in time.
+    uint256 internal constant LONGEST = 365 days;
+
     /// @notice Reverts `BadParameter` with the name of the first parameter that is out of its range.
     function check(IFederationTypes.Params calldata p) internal pure {
         require(p.seats >= 1 && p.seats <= 128, IFederationErrors.BadParameter("seats"));
@@ -13,13 +16,14 @@ library ParamsLib {
         require(p.quorumBps >= 1 && p.quorumBps <= 10_000, IFederationErrors.BadParameter("quorumBps"));
         require(p.epochRounds >= 1, IFederationErrors.BadParameter("epochRounds"));
         require(p.seedDelay >= 1 && p.seedDelay <= 128, IFederationErrors.BadParameter("seedDelay"));
+        require(p.interval <= LONGEST, IFederationErrors.BadParameter("interval"));
         require(p.finality >= 1, IFederationErrors.BadParameter("finality"));
         require(p.commitWindow >= 1, IFederationErrors.BadParameter("commitWindow"));
         require(p.revealWindow >= 1, IFederationErrors.BadParameter("revealWindow"));
         require(p.leadWindow < p.proposeWindow, IFederationErrors.BadParameter("leadWindow"));
         require(p.challengeWindow >= 1, IFederationErrors.BadParameter("challengeWindow"));
         uint256 round = 2 * uint256(p.finality) + p.commitWindow + p.revealWindow + p.proposeWindow + p.challengeWindow;
-        require(p.unbonding >= 2 * round, IFederationErrors.BadParameter("unbonding"));
+        require(p.unbonding >= 2 * round && p.unbonding <= LONGEST, IFederationErrors.BadParameter("unbonding"));
         require(p.clamp >= 1 && p.clamp < 1 << 23, IFederationErrors.BadParameter("clamp"));
         require(p.step >= 1, IFederationErrors.BadParameter("step"));
         require(p.bond >= 16, IFederationErrors.BadParameter("bond"));

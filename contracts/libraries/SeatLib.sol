@@ -22,10 +22,10 @@ library SeatLib {
                 let pivot := mod(and(pivots, 0xffffffff), count)
                 pivots := shr(32, pivots)
                 let partner := mod(sub(add(pivot, count), index), count)
-                let larger := index
-                if gt(partner, index) { larger := partner }
-                mstore(0, or(base, or(shl(32, s), larger)))
-                if and(keccak256(0, 32), 1) { index := partner }
+                // No branches: every seat costs the same gas.
+                let swap := xor(index, partner)
+                mstore(0, or(base, or(shl(32, s), xor(index, mul(swap, gt(partner, index))))))
+                index := xor(index, mul(swap, and(keccak256(0, 32), 1)))
             }
         }
         return index;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.31;
 
+import {Clones} from "@openzeppelin/contracts/proxy/Clones.sol";
 import {IPricingEngine} from "../interfaces/IPricingEngine.sol";
 import {Black76} from "../libraries/Black76.sol";
 import {FixedPoint} from "../libraries/FixedPoint.sol";
@@ -47,6 +48,12 @@ contract PricingHarness {
         uint256 theta;
         int256 rho;
         uint256 eta;
+    }
+
+    event Cloned(address instance);
+
+    function clone(address implementation) external {
+        emit Cloned(Clones.clone(implementation));
     }
 
     function sqrt(uint256[] calldata values) external pure returns (uint256[] memory results) {
@@ -104,7 +111,7 @@ contract PricingHarness {
         }
     }
 
-    /// @notice One market's slices: `models` holds int32 weights, P + 2 a row, all rows for the same pillars.
+    /// @notice A market's slices: row i of `models` (P + 2 int32 weights, big endian) at `maturities[i]` seconds.
     function slices(bytes[] calldata models, uint32[] calldata pillars, uint8 fractionBits, uint256[] calldata maturities)
         external
         pure

@@ -6,11 +6,11 @@ import time
 
 import numpy as np
 import pytest
+from tests.realdata import REAL, needs_real_data
 
 from fedvol.errors import TapeError
 from fedvol.market.schema import TIDY, features
 from fedvol.market.tape import Tape, load_tape
-from tests.realdata import REAL, needs_real_data
 
 pytestmark = needs_real_data
 

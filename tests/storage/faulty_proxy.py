@@ -15,8 +15,8 @@ import httpx
 class FaultyProxy(ThreadingHTTPServer):
     """Forwards to the node, except that each request first takes one fault from `faults`.
 
-    Faults: forward, hang, close, 500, 403, html, alter (flips a bit of the answer), rename (another CID in the
-    answer), cut (announces more bytes than it sends), trickle (a byte every 50 ms), flood (bytes without end).
+    Faults: forward, hang, close, 500, 403, html, alter (flips a bit of the answer), rename (another CID in
+    the answer), cut (announces more bytes than it sends), trickle (a byte every 50 ms), flood (no end).
     """
 
     daemon_threads = True

@@ -12,6 +12,8 @@ import pytest
 from fedvol.errors import StorageError
 from fedvol.storage import MAX_OBJECT_BYTES, Ipfs, LocalFolder, Storage
 
+pytestmark = pytest.mark.timeout(60)
+
 
 @pytest.fixture(params=["folder", "ipfs"])
 def pair(request: pytest.FixtureRequest) -> tuple[Storage, Storage]:

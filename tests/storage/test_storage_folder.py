@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from fedvol.errors import StorageError
 from fedvol.storage import MAX_OBJECT_BYTES, LocalFolder
 
+pytestmark = pytest.mark.timeout(60)
+
 
 def place(folder: Path, name: bytes) -> Path:
     return folder / name.hex()[:2] / name.hex()

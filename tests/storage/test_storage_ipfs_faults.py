@@ -14,6 +14,8 @@ from faulty_proxy import FaultyProxy
 from fedvol.errors import StorageError
 from fedvol.storage import MAX_OBJECT_BYTES, Ipfs, open_storage
 
+pytestmark = pytest.mark.timeout(60)
+
 
 @pytest.fixture
 def stored(ipfs_url: str) -> tuple[bytes, bytes]:
@@ -91,6 +93,14 @@ def test_patience_bounds_a_call(
         hasty.get(stored[0])
     assert time.monotonic() - start < 1.5 + 0.5
     assert len(proxy.commands) >= 2
+
+
+def test_patience_bounds_a_call_whose_timeout_is_longer(proxy: FaultyProxy) -> None:
+    proxy.faults = repeat("hang")
+    start = time.monotonic()
+    with pytest.raises(StorageError, match="no answer in time"):
+        Ipfs(proxy.url, timeout=20, patience=0.5).get(bytes(32))
+    assert time.monotonic() - start < 1.5
 
 
 def test_the_node_is_told_to_give_up_before_the_client_does(

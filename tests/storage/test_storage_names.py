@@ -13,8 +13,8 @@ from fedvol.errors import ConfigError
 from fedvol.storage import Ipfs, LocalFolder, open_storage
 from fedvol.storage.cid import cid_of
 
-# Published: the empty file and "hello world", as `ipfs add --cid-version 1` names them everywhere; the README of
-# the Python package ipfs-cid; discuss.ipfs.tech, topic 17685 (worked out there from the digest, by hand).
+# Published: the empty file and "hello world", as `ipfs add --cid-version 1` names them everywhere; the README
+# of the Python package ipfs-cid; discuss.ipfs.tech, topic 17685 (worked out there from the digest, by hand).
 PUBLISHED = [
     (hashlib.sha256(b"").hexdigest(), "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku"),
     (

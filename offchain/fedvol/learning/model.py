@@ -166,8 +166,8 @@ def build(spec: ModelSpec) -> Model:
     Raises:
         ConfigError: no model of that name here, or the spec does not fit it.
     """
-    from fedvol.learning import ssvi_pillars  # noqa: F401  (registers itself; brings torch, so not before it
-    is needed)
+    # Models register when imported; they bring torch, so not before one is needed.
+    from fedvol.learning import ssvi_pillars  # noqa: F401
 
     if spec.name not in _REGISTRY:
         raise ConfigError(

@@ -24,8 +24,8 @@ class Settings:
         huber_points: misfit in vol points beyond which a row pulls with constant force.
         proximal: pull back to the round's weights, in vol points² per weight unit². Rows that say little
             about a weight lose against it.
-        smoothing: pull of neighbouring levels towards each other where a desk's rows leave gaps, in the same
-        unit. few_rows: a desk whose rows weigh less than this in sum pulls in proportion.
+        smoothing: pull of neighbouring levels towards each other where a desk's rows leave gaps, same unit.
+        few_rows: a desk whose rows weigh less than this in sum pulls in proportion.
         clip: longest move of a round, L2 in weight units.
         max_rows: at most this many rows, drawn by the seed, are used in a round; bounds its time.
 

@@ -87,7 +87,7 @@ def implied_vol(
         time_value = v - np.maximum(np.where(call, f - k, k - f), 0.0)
         beta = time_value / np.sqrt(f * k)
         good = np.isfinite(beta) & np.isfinite(x) & (t > 0) & np.isfinite(t)
-        good &= (time_value > 8 * _EPS * v) & (beta < np.exp(0.5 * x))
+        good &= (time_value > 8 * _EPS * v) & (beta > 0) & (beta < np.exp(0.5 * x))
     out = np.full(v.shape, np.nan)
     x, beta, t = x[good], beta[good], t[good]
     if beta.size:

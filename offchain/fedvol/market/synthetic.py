@@ -1,11 +1,12 @@
 """A made-up options market that behaves: for demonstrations, tests, and anybody without a tape of their own.
 
-Two markets under one weather. Each hour the weather may turn from calm to storm (0.7%) or back (5%); a storm
-hits both markets with a gap down and a jump in variance. Between, spot and variance follow the Bates model
-of the current weather (correlation of the two markets 0.8), and the same model prices the options. The
-parameters are round figures of the size that least-squares fits to public BTC and ETH option marks of early
-2026 gave, calm and stressed (fit errors 1.2 to 2.1 vol points). Quotes then get what real ones have: spreads that widen
-toward the wings and in storms, noise, missing bids, and expiries that nobody quotes for a while.
+Two markets under one weather. Each hour the weather may turn from calm to storm (0.7%) or back (5%); a
+storm hits both markets with a gap down and a jump in variance. Between, spot and variance follow the Bates
+model of the current weather (correlation of the two markets 0.8), and the same model prices the options.
+The parameters are round figures of the size that least-squares fits to public BTC and ETH option marks of
+early 2026 gave, calm and stressed (fit errors 1.2 to 2.1 vol points). Quotes then get what real ones have:
+spreads that widen toward the wings and in storms, noise, missing bids, and expiries that nobody quotes for
+a while.
 """
 
 from __future__ import annotations

@@ -39,17 +39,14 @@ def numbers(column: pd.Series) -> NDArray[np.float64]:
 def moments(column: pd.Series) -> NDArray[np.float64]:
     """Milliseconds since the epoch (whole float64), from s, ms, us or ns told by size, or ISO text in UTC."""
     if column.dtype.kind == "M":
-        text, stamp = column, np.full(len(column), np.nan)
-    else:
-        stamp, text = numbers(column), column.astype(str)
+        stamps = pd.DatetimeIndex(column).as_unit("ms")
+        return np.where(stamps.isna(), np.nan, stamps.asi8.astype(np.float64))
+    stamp = _to_ms(numbers(column))
     missing = np.isnan(stamp)
     if missing.any():
-        parsed = pd.to_datetime(text[missing], utc=True, format="ISO8601", errors="coerce")
-        since = (parsed - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(milliseconds=1)
-        stamp[missing] = since.to_numpy(np.float64)
-        stamp[~missing] = _to_ms(stamp[~missing])
-        return np.floor(stamp)
-    return np.floor(_to_ms(stamp))
+        parsed = pd.to_datetime(column[missing].astype(str), utc=True, format="ISO8601", errors="coerce")
+        stamp[missing] = ((parsed - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(milliseconds=1)).to_numpy()
+    return np.floor(stamp)
 
 
 def as_fraction(notes: list[str], *columns: pd.Series | None) -> list[NDArray[np.float64] | None]:

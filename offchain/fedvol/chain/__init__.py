@@ -1,0 +1,1 @@
+"""Typed contract calls, deployment records, the transaction outbox."""

@@ -1,0 +1,240 @@
+"""A federation as it stands at one block."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import requests
+from web3 import Web3
+from web3.contract import Contract
+from web3.exceptions import Web3Exception
+
+from fedvol.chain.client import abi
+from fedvol.chain.deployment import Deployment
+from fedvol.errors import ChainError
+
+NO_SEAT = 255
+STATUSES = ("none", "joining", "active", "leaving")
+
+
+class Phase(IntEnum):
+    """As `IFederationTypes.Phase`."""
+
+    IDLE = 0
+    DRAW = 1
+    COMMIT = 2
+    REVEAL = 3
+    PROPOSE = 4
+    CHALLENGE = 5
+    FINAL = 6
+    VOID = 7
+    SETTLE = 8
+
+
+@dataclass(frozen=True)
+class Clock:
+    """As `IFederationTypes.Clock`; times in seconds."""
+
+    stage: Phase
+    number: int
+    epoch_start: int
+    since: int
+    commit_window: int
+    reveal_window: int
+    finality: int
+    selected: int
+    quorum: int
+    committed: int
+    revealed: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Proposal:
+    proposer: str
+    opened_at: int
+    seed_block: int
+    content_id: bytes
+
+
+@dataclass(frozen=True)
+class NodeState:
+    """One node's part. `seat` is None where it has none in this epoch; amounts in wei and token units."""
+
+    address: str
+    status: str
+    index: int
+    seat: int | None
+    ballot_round: int
+    ballot_state: int
+    silences: int
+    bond: int
+    unlocks_at: int
+    balance_wei: int
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything a node decides from, read at one block."""
+
+    block: int
+    time: int
+    phase: Phase
+    ends_at: int
+    clock: Clock
+    proposal: Proposal
+    params: dict[str, int]
+    next_opening: int
+    version: int
+    published_at: int
+    lead_seat: int
+    members: int
+    joining: int
+    node: NodeState | None
+
+    @property
+    def published(self) -> bool:
+        return self.clock.stage == Phase.FINAL
+
+
+@dataclass(frozen=True)
+class Reveal:
+    node: str
+    content_id: bytes
+    annex: bytes
+    salt: bytes
+    block: int
+
+
+class FederationClient:
+    """Typed reads of one federation."""
+
+    def __init__(self, web3: Web3, deployment: Deployment) -> None:
+        self.web3 = web3
+        self.deployment = deployment
+        self.federation = self._at("Federation", deployment.federation)
+        self.vault = self._at("StakeVault", deployment.vault)
+        self.registry = self._at("ModelRegistry", deployment.registry)
+        self.engine = self._at("PricingEngine", deployment.engine)
+        self.token = self._at("BondToken", deployment.token)
+
+    def _at(self, name: str, address: str) -> Contract:
+        return self.web3.eth.contract(address=Web3.to_checksum_address(address), abi=abi(name))
+
+    def check(self) -> None:
+        """Raises ChainError where the chain holds no such federation."""
+        with readable("the federation's code"):
+            if not self.web3.eth.get_code(self.federation.address):
+                raise ChainError(
+                    f"Chain {self.web3.eth.chain_id} holds no contract at {self.federation.address}.",
+                    "The deployment file belongs to another chain, or the local chain was restarted: deploy again.",
+                )
+
+    def snapshot(self, node: str | None = None, block: int | None = None) -> Snapshot:
+        """Reads the federation, and `node`'s part in it, at one block (the latest by default)."""
+        with readable("the federation's state"):
+            head = self.web3.eth.get_block(block if block is not None else "latest")
+            at = {"block_identifier": head["number"]}
+            view = self.federation.functions
+            phase, ends_at = view.phase().call(**at)
+            clock = view.clock().call(**at)
+            proposal = view.proposal().call(**at)
+            version, _, published_at = self.registry.functions.current().call(**at)
+            members, joining = view.memberCounts().call(**at)
+            return Snapshot(
+                block=head["number"],
+                time=head["timestamp"],
+                phase=Phase(phase),
+                ends_at=ends_at,
+                clock=Clock(Phase(clock[0]), *clock[1:]),
+                proposal=Proposal(*proposal),
+                params=self._params(at),
+                next_opening=view.nextOpening().call(**at),
+                version=version,
+                published_at=published_at,
+                lead_seat=view.leadSeat().call(**at),
+                members=members,
+                joining=joining,
+                node=self._node(Web3.to_checksum_address(node), at) if node else None,
+            )
+
+    def _params(self, at: dict[str, int]) -> dict[str, int]:
+        fields = next(e for e in abi("Federation") if e.get("name") == "params")["outputs"][0]["components"]
+        values = self.federation.functions.params().call(**at)
+        return {field["name"]: value for field, value in zip(fields, values, strict=True)}
+
+    def _node(self, node: str, at: dict[str, int]) -> NodeState:
+        view = self.federation.functions
+        status, index, silences = view.memberOf(node).call(**at)
+        _, ballot_round, _, ballot_state = view.ballotOf(node).call(**at)
+        seat = view.seatOf(node).call(**at)
+        bond, unlocks_at = self.vault.functions.bondOf(node).call(**at)
+        return NodeState(
+            address=node,
+            status=STATUSES[status],
+            index=index,
+            seat=None if seat == NO_SEAT else seat,
+            ballot_round=ballot_round,
+            ballot_state=ballot_state,
+            silences=silences,
+            bond=bond,
+            unlocks_at=unlocks_at,
+            balance_wei=self.web3.eth.get_balance(node, **at),
+            tokens=self.token.functions.balanceOf(node).call(**at),
+        )
+
+    def members(self, snapshot: Snapshot) -> list[NodeState]:
+        """All members, the joining ones last."""
+        at = {"block_identifier": snapshot.block}
+        with readable("the members"):
+            addresses = self.federation.functions.membersAt(0, snapshot.members + snapshot.joining).call(**at)
+            return [self._node(address, at) for address in addresses]
+
+    def reveals(self, round_number: int, until_block: int) -> list[Reveal]:
+        """Who revealed what in a round, in the order of the chain."""
+        return [
+            Reveal(e["args"]["node"], e["args"]["contentId"], e["args"]["annex"], e["args"]["salt"], e["blockNumber"])
+            for e in self.events("Revealed", until_block, round=round_number)
+        ]
+
+    def proposed_model(self, round_number: int, until_block: int) -> bytes | None:
+        """Bytes of the round's last proposal, from its event."""
+        found = self.events("Proposed", until_block, round=round_number)
+        return bytes(found[-1]["args"]["model"]) if found else None
+
+    def events(self, name: str, until_block: int, **filters: Any) -> list[Any]:
+        """Events of the federation since its creation, up to and with `until_block`."""
+        with readable(f"the {name} events"):
+            return list(
+                getattr(self.federation.events, name).get_logs(
+                    from_block=self.deployment.block, to_block=until_block, argument_filters=filters
+                )
+            )
+
+    def model(self, version: int, block: int | None = None) -> bytes:
+        """A version's bytes."""
+        with readable(f"model version {version}"):
+            return bytes(
+                self.registry.functions.modelOf(version).call(
+                    block_identifier=block if block is not None else "latest"
+                )
+            )
+
+
+class readable:  # noqa: N801 - reads like the `with` statement it is
+    """Turns what a failing RPC raises into one line."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type | None, error: BaseException | None, _: object) -> None:
+        if isinstance(error, requests.RequestException | Web3Exception | OSError) and not isinstance(error, ChainError):
+            raise ChainError(
+                f"Could not read {self.what}: {str(error)[:160]}", "Check the RPC endpoint; it may be down or behind."
+            ) from error

@@ -1,0 +1,180 @@
+"""A founder's plan: the TOML file behind `ape run deploy --federation FILE`, refused here before any gas is spent.
+
+Twin of the checks in `contracts/libraries/ParamsLib.sol`.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from web3 import Web3
+
+from fedvol.errors import ConfigError
+from fedvol.protocol.vector import BIAS, MAX_DIMENSION, MAX_NODES
+
+
+def _address(value: str) -> str:
+    if value and not Web3.is_address(value):
+        raise ValueError("is no address")
+    return Web3.to_checksum_address(value) if value else ""
+
+
+Address = Annotated[str, AfterValidator(_address)]
+"""A checksummed address, or "" where the local chain makes its own."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelPlan(_Strict):
+    plugin: str
+    markets: list[str] = Field(min_length=1)
+    pillar_days: list[int] = Field(min_length=1)
+    fraction_bits: int = Field(ge=8, le=28)
+    max_model_age: int = Field(ge=1, lt=2**32)
+
+    @property
+    def pillar_seconds(self) -> list[int]:
+        return [86_400 * days for days in self.pillar_days]
+
+    @model_validator(mode="after")
+    def _check(self) -> ModelPlan:
+        if len(set(self.markets)) != len(self.markets):
+            raise ValueError("markets: each is named once")
+        if any(not 0 < len(name.encode()) <= 32 for name in self.markets):
+            raise ValueError("markets: a name takes 1 to 32 bytes")
+        if any(b <= a for a, b in zip([0, *self.pillar_days], self.pillar_days, strict=False)):
+            raise ValueError("pillar_days: positive and strictly increasing")
+        return self
+
+
+class RoundsPlan(_Strict):
+    seats: int = Field(ge=1, le=MAX_NODES)
+    cluster_size: int = Field(ge=1, le=1)
+    quorum_bps: int = Field(ge=1, le=10_000)
+    epoch_rounds: int = Field(ge=1, lt=2**16)
+    seed_delay: int = Field(ge=1, le=128)
+    finality: int = Field(ge=1, lt=2**16)
+    interval: int = Field(ge=0, lt=2**32)
+    commit_window: int = Field(ge=1, lt=2**24)
+    reveal_window: int = Field(ge=1, lt=2**24)
+    lead_window: int = Field(ge=0, lt=2**24)
+    propose_window: int = Field(ge=1, lt=2**24)
+    challenge_window: int = Field(ge=1, lt=2**24)
+    unbonding: int = Field(ge=1, lt=2**32)
+    clamp: int = Field(ge=1, lt=BIAS)
+    step: int = Field(ge=1, lt=2**32)
+
+    @model_validator(mode="after")
+    def _check(self) -> RoundsPlan:
+        if self.lead_window >= self.propose_window:
+            raise ValueError("lead_window: must end before propose_window does")
+        whole = (
+            2 * self.finality + self.commit_window + self.reveal_window + self.propose_window + self.challenge_window
+        )
+        if self.unbonding < 2 * whole:
+            raise ValueError(f"unbonding: must outlast two whole rounds, {2 * whole} s")
+        return self
+
+
+class BondsPlan(_Strict):
+    token: Address
+    bond: int = Field(ge=16, lt=2**96)
+    silence_penalty: int = Field(ge=0, lt=2**96)
+
+    @model_validator(mode="after")
+    def _check(self) -> BondsPlan:
+        if self.silence_penalty > self.bond // 16:
+            raise ValueError("silence_penalty: at most a sixteenth of the bond")
+        return self
+
+
+class GovernancePlan(_Strict):
+    timelock_delay: int = Field(ge=0, lt=2**32)
+    governor: Address
+    guardian: Address
+
+
+class FeedPlan(_Strict):
+    address: Address
+    max_age: int = Field(ge=1, lt=2**32)
+    local_price: float | None = Field(default=None, gt=0, lt=1e12)
+
+
+class FederationPlan(_Strict):
+    """All that a founder decides."""
+
+    name: str = Field(min_length=1, max_length=32, pattern=r"^[a-z0-9-]+$")
+    model: ModelPlan
+    rounds: RoundsPlan
+    bonds: BondsPlan
+    governance: GovernancePlan
+    feeds: dict[str, FeedPlan]
+
+    @model_validator(mode="after")
+    def _check(self) -> FederationPlan:
+        if set(self.feeds) != set(self.model.markets):
+            raise ValueError("feeds: one for each of the model's markets, and no other")
+        return self
+
+    @property
+    def label(self) -> bytes:
+        return self.name.encode().ljust(32, b"\0")
+
+    def for_public_chain(self) -> None:
+        """Raises ConfigError where something is left to the local chain."""
+        missing = [
+            name
+            for name, value in (
+                ("bonds.token", self.bonds.token),
+                ("governance.governor", self.governance.governor),
+                ("governance.guardian", self.governance.guardian),
+                *((f"feeds.{market}.address", feed.address) for market, feed in self.feeds.items()),
+            )
+            if not value
+        ]
+        if missing:
+            raise ConfigError(
+                f"A public chain needs {', '.join(missing)}.", "Fill them in; only a local chain gets its own."
+            )
+
+    def params(self) -> dict[str, int]:
+        """As `IFederationTypes.Params`, in its order."""
+        values = self.rounds.model_dump() | self.bonds.model_dump(exclude={"token"})
+        order = [*RoundsPlan.model_fields, "bond", "silence_penalty"]
+        return {_camel(name): values[name] for name in order}
+
+
+def _camel(name: str) -> str:
+    head, *rest = name.split("_")
+    return head + "".join(part.title() for part in rest)
+
+
+def load_plan(path: Path | str) -> FederationPlan:
+    """Reads and checks a plan.
+
+    Raises:
+        ConfigError: no such file, no TOML, an unknown key, or a value out of its range; names the first.
+    """
+    try:
+        raw: dict[str, Any] = tomllib.loads(Path(path).read_text())
+        plan = FederationPlan.model_validate(raw)
+    except OSError as error:
+        raise ConfigError(f"Cannot read {path}: {error.strerror}.", "Name a federation's TOML file.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is no TOML: {error}.", "Compare it with federations/local.toml.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(
+            f"{path}: {where + ': ' if where else ''}{first['msg']}.", "Compare it with federations/local.toml."
+        ) from error
+    if plan.model.plugin != "ssvi-pillars":
+        raise ConfigError(f"{path}: no model plug-in {plan.model.plugin!r}.", "Use ssvi-pillars.")
+    if len(plan.model.markets) * (len(plan.model.pillar_days) + 2) > MAX_DIMENSION:
+        raise ConfigError(f"{path}: the model has too many weights.", f"At most {MAX_DIMENSION}.")
+    return plan
