@@ -78,9 +78,9 @@ contract PricingEngine is IPricingEngine, AccessControl, Initializable {
 
     /// @inheritdoc IPricingEngine
     function quote(bytes32 market, uint256 strike, uint256 expiry) external view returns (Quote memory q) {
-        Feed storage feed = _feed(market);
-        q.forward = _forward(market, feed);
-        _quote(q, feed.index, strike, expiry);
+        uint256 index;
+        (q.forward, index) = _forward(market);
+        _quote(q, index, strike, expiry);
     }
 
     /// @inheritdoc IPricingEngine
@@ -95,8 +95,8 @@ contract PricingEngine is IPricingEngine, AccessControl, Initializable {
 
     /// @inheritdoc IPricingEngine
     function iv(bytes32 market, uint256 strike, uint256 expiry) external view returns (uint256) {
-        Feed storage feed = _feed(market);
-        return _iv(feed.index, _forward(market, feed), strike, expiry);
+        (uint256 forward, uint256 index) = _forward(market);
+        return _iv(index, forward, strike, expiry);
     }
 
     /// @inheritdoc IPricingEngine
@@ -110,10 +110,10 @@ contract PricingEngine is IPricingEngine, AccessControl, Initializable {
         view
         returns (uint256 forward, uint256[] memory ivs)
     {
-        Feed storage feed = _feed(market);
-        forward = _forward(market, feed);
+        uint256 index;
+        (forward, index) = _forward(market);
         uint256 seconds_ = _maturity(expiry);
-        (uint256 theta, int256 rho, uint256 eta,) = _slice(feed.index, seconds_);
+        (uint256 theta, int256 rho, uint256 eta,) = _slice(index, seconds_);
         ivs = new uint256[](strikes.length);
         for (uint256 i; i < strikes.length; ++i) {
             ivs[i] = _toWad(Ssvi.impliedVolAt(theta, rho, eta, _logStrike(strikes[i], forward), seconds_));
@@ -209,15 +209,22 @@ contract PricingEngine is IPricingEngine, AccessControl, Initializable {
         }
     }
 
-    function _forward(bytes32 market, Feed storage feed) private view returns (uint256 forward) {
-        (uint80 round, int256 answer,, uint256 updatedAt, uint80 answeredInRound) = feed.source.latestRoundData();
+    /// @dev The feed's answer in WAD dollars, and the place of the market's block in the model.
+    function _forward(bytes32 market) private view returns (uint256 forward, uint256 index) {
+        Feed storage feed = _feed(market);
+        uint256 maxAge;
+        uint256 decimals;
+        IAggregatorV3 source;
+        // All four at once: one storage read.
+        (source, maxAge, index, decimals) = (feed.source, feed.maxAge, feed.index, feed.decimals);
+        (uint80 round, int256 answer,, uint256 updatedAt, uint80 answeredInRound) = source.latestRoundData();
         unchecked {
-            if (
-                updatedAt == 0 || updatedAt > block.timestamp || block.timestamp - updatedAt > feed.maxAge
-                    || answeredInRound < round
-            ) revert StaleFeed(market, updatedAt);
+            // An answer from the future makes the age negative, that is, huge.
+            if (updatedAt == 0 || block.timestamp - updatedAt > maxAge || answeredInRound < round) {
+                revert StaleFeed(market, updatedAt);
+            }
             if (answer <= 0 || answer > type(int128).max) revert BadFeedAnswer(market, answer);
-            forward = uint256(answer) * 10 ** (18 - feed.decimals);
+            forward = uint256(answer) * 10 ** (18 - decimals);
             if (forward > type(uint128).max) revert BadFeedAnswer(market, answer);
         }
     }

@@ -1,7 +1,7 @@
 """`ape run deploy`: puts a federation on any network that ape knows.
 
-Safe to run twice: what the deployment file records and the chain still holds is used again. Nonsense is refused before any
-gas is spent.
+Safe to run twice: what the deployment file records and the chain still holds is used again. Nonsense is refused before
+any gas is spent.
 """
 
 from __future__ import annotations

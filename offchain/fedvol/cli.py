@@ -15,8 +15,9 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Train one volatility surface together with other desks; no tape ever leaves its machine.\n\n"
-    "A first look: `fedvol market inspect TAPE` says what is in your tape. Then `fedvol node init`, `fedvol node run`.\n\n"
-    "Exit codes: 0 well, 1 failed, 2 bad command line or configuration, 3 key file, 4 tape, 5 storage, 6 chain, 7 bad numbers.",
+    "A first look: `fedvol market inspect TAPE` says what is in your tape. Then `fedvol node init`, "
+    "`fedvol node run`.\n\nExit codes: 0 well, 1 failed, 2 bad command line or configuration, 3 key file, "
+    "4 tape, 5 storage, 6 chain, 7 bad numbers.",
 )
 app.add_typer(node.app, name="node")
 app.add_typer(federation.app, name="federation")

@@ -38,6 +38,7 @@ PARAMS = {
     "bond": BOND,
     "silencePenalty": BOND // 20,
 }
+STATUSES = ("None", "Joining", "Active", "Leaving")
 PHASES = ("Idle", "Draw", "Commit", "Reveal", "Propose", "Challenge", "Final", "Void", "Settle")
 
 
@@ -70,10 +71,27 @@ class Arena:
     def phase(self) -> str:
         return PHASES[int(self.federation.phase().now_)]
 
+    def pass_phase(self) -> None:
+        """Lets the phase end by time alone."""
+        ends_at = int(self.federation.phase().endsAt)
+        assert ends_at, f"{self.phase} does not end by time"
+        self.pass_time(ends_at - self.chain.pending_timestamp)
+
     def pass_settling(self) -> None:
         """Lets the finality gap go by, if the round is in one."""
         if self.phase == "Settle":
-            self.pass_time(int(self.federation.phase().endsAt) - self.chain.pending_timestamp)
+            self.pass_phase()
+
+    def pass_to(self, phase: str) -> None:
+        """Lets time alone bring the round to `phase`."""
+        while self.phase != phase:
+            self.pass_phase()
+
+    def pass_to_opening(self) -> None:
+        """Waits until the schedule allows the next round."""
+        wait = int(self.federation.nextOpening()) - self.chain.pending_timestamp
+        if wait > 0:
+            self.pass_time(wait)
 
     # ------------------------------------------------------------------ members
 
@@ -86,15 +104,20 @@ class Arena:
             self.fund(node)
             self.federation.join(BOND, sender=node)
 
+    def status(self, node: Any) -> str:
+        return STATUSES[int(self.federation.memberOf(node).status)]
+
+    @property
+    def members(self) -> list[str]:
+        return list(self.federation.membersAt(0, 1_000))
+
     # ------------------------------------------------------------------ a round
 
     def open(self) -> int:
         """Opens and draws a round, and waits until it accepts commits. Returns its number."""
-        wait = int(self.federation.nextOpening()) - self.chain.pending_timestamp
-        if wait > 0:
-            self.pass_time(wait)
+        self.pass_to_opening()
         self.federation.open(sender=self.founder)
-        self.pass_blocks(2)
+        self.pass_blocks(int(self.federation.params().seedDelay) + 1)
         self.federation.draw(sender=self.founder)
         self.pass_settling()
         return int(self.federation.clock().number)
@@ -115,14 +138,23 @@ class Arena:
         return twin.commitment(where, node.address, content_id(data or self.update(node)), self.salt(node))
 
     def commit(self, *nodes: Any) -> list[Any]:
-        receipts = [self.federation.commit(self.commitment(n), sender=n) for n in nodes]
-        return receipts
+        return [self.federation.commit(self.commitment(n), sender=n) for n in nodes]
 
     def reveal(self, *nodes: Any) -> list[Any]:
         self.pass_settling()
         return [
             self.federation.reveal(content_id(self.update(n)), bytes(32), self.salt(n), sender=n) for n in nodes
         ]
+
+    def propose(self, nodes: list[Any]) -> bytes:
+        """The lead proposes the current model, moved by one everywhere; all `nodes` acted before."""
+        self.open()
+        self.commit(*nodes)
+        self.reveal(*nodes)
+        self.pass_settling()
+        model = self.model()
+        self.federation.propose(model, sender=self.lead(nodes))
+        return model
 
     def lead(self, nodes: list[Any]) -> Any:
         """The node that the lot lets propose first."""
@@ -137,13 +169,8 @@ class Arena:
 
     def run_round(self, nodes: list[Any]) -> bytes:
         """A whole honest round; leaves the new version published."""
-        self.open()
-        self.commit(*nodes)
-        self.reveal(*nodes)
-        self.pass_settling()
-        model = self.model()
-        self.federation.propose(model, sender=self.lead(nodes))
-        self.pass_time(PARAMS["challengeWindow"])
+        model = self.propose(nodes)
+        self.pass_phase()
         self.federation.publish(model, sender=self.founder)
         return model
 

@@ -36,8 +36,10 @@ def test_a_spec_survives_json_and_every_field_enters_its_hash():
 
 
 def test_the_canonical_bytes_are_pinned():
-    spec = ssvi_spec(("BTC",), (1, 30), 20)
-    text = b'{"dimension":4,"fraction_bits":20,"markets":["BTC"],"name":"ssvi-pillars","pillars":[86400,2592000]}'
+    spec = ssvi_spec(("BTC",), (1, 10), 20)
+    text = (
+        b'{"dimension":4,"fraction_bits":20,"markets":["BTC"],"name":"ssvi-pillars","pillars":[86400,864000]}'
+    )
     assert spec.canonical_bytes() == text
 
 

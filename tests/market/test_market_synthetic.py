@@ -76,8 +76,8 @@ def test_six_desks_that_share_nothing(seed: int) -> None:
 
 
 def test_a_storm_is_seen_in_the_vols() -> None:
-    """Over a year of snapshots, weather moves the at-the-money vol by more than noise does."""
-    tape = generate(seed=5, hours=24 * 60, snapshots=40)
+    """Over two months of snapshots, weather moves the at-the-money vol by more than noise does."""
+    tape = generate(seed=5, hours=24 * 60, snapshots=15)
     k, years = features(tape)
     near = tape[(np.abs(k) < 0.05) & (tape["market"] == "BTC") & (years < 40 / 365)]
     level = near.groupby(near["ts_ms"] // 3_600_000)["iv"].median()

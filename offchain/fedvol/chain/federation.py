@@ -224,7 +224,7 @@ class FederationClient:
             )
 
 
-class readable:  # noqa: N801 - reads like the `with` statement it is
+class readable:
     """Turns what a failing RPC raises into one line."""
 
     def __init__(self, what: str) -> None:

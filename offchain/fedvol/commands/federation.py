@@ -43,7 +43,7 @@ def show(
         "members",
         ["#", "node", "status", "seat", "this round", "bond", "silences"],
         [
-            [m.index, m.address, m.status, "–" if m.seat is None else m.seat, _ballot(m, snapshot), m.bond / 1e18, m.silences]
+            [m.index, m.address, m.status, _seat(m), _ballot(m, snapshot), m.bond / 1e18, m.silences]
             for m in members
         ],
     )
@@ -85,6 +85,10 @@ def watch(
             time.sleep(every)
 
 
+def _seat(member: NodeState) -> str:
+    return "–" if member.seat is None else str(member.seat)
+
+
 def _ballot(member: NodeState, snapshot: Snapshot) -> str:
     return BALLOTS[member.ballot_state] if member.ballot_round == snapshot.clock.number else "–"
 
@@ -95,7 +99,8 @@ def _summary(client: FederationClient, s: Snapshot) -> list[tuple[str, str]]:
         ("chain", f"{client.deployment.chain_id}, block {s.block}"),
         ("contract", client.federation.address),
         ("round", f"{s.clock.number}: {s.phase.name.lower()}{left}"),
-        ("acted", f"{s.clock.committed} committed, {s.clock.revealed} revealed of {s.clock.selected} (quorum {s.clock.quorum})"),
+        ("committed", f"{s.clock.committed} of {s.clock.selected} (quorum {s.clock.quorum})"),
+        ("revealed", f"{s.clock.revealed} of {s.clock.committed}"),
         ("members", f"{s.members} and {s.joining} joining"),
         ("model", f"version {s.version}, {s.time - s.published_at} s old"),
         ("pricing engine", client.engine.address),
@@ -117,6 +122,6 @@ def _view(client: FederationClient, snapshot: Snapshot, members: list[NodeState]
     for column in ("node", "seat", "this round", "bond"):
         view.add_column(column)
     for m in members:
-        view.add_row(m.address, "–" if m.seat is None else str(m.seat), _ballot(m, snapshot), f"{m.bond / 1e18:,.0f}")
+        view.add_row(m.address, _seat(m), _ballot(m, snapshot), f"{m.bond / 1e18:,.0f}")
     view.caption = f"model version {snapshot.version} · block {snapshot.block}"
     return view

@@ -41,6 +41,8 @@ def inspect(
 
     Example: `fedvol market inspect trades.csv.gz --by desk`
     """
+    from rich.markup import escape
+
     from fedvol.market.summary import summarize
     from fedvol.market.tape import load_tape
 
@@ -48,15 +50,15 @@ def inspect(
     if as_json:
         console.emit({"tape": str(tape), **found})
         return
-    console.out.print(f"{tape}: {found['format']}, {found['read']:,} records, {found['rows']:,} usable rows")
-    console.out.print(f"from {found['first']} to {found['last']}")
+    _say(f"{tape}: {found['format']}, {found['read']:,} records, {found['rows']:,} usable rows")
+    _say(f"from {found['first']} to {found['last']}")
     heads = [by] if by else []
     console.table(
         "What is there (k = ln(strike/forward))",
         [*heads, "market", "rows", "expiries", "vol: min mid max", "k: min max"],
         [
             [
-                *([g["desk"]] if by else []),
+                *([escape(g["desk"])] if by else []),
                 f"{g['market']} {g['band']}",
                 g["rows"],
                 g["expiries"],
@@ -71,7 +73,7 @@ def inspect(
             "What was left out", ["reason", "records"], [[*item] for item in found["dropped"].items()]
         )
     for note in found["notes"]:
-        console.out.print(f"- {note}")
+        _say(f"- {note}")
 
 
 @app.command()
@@ -113,7 +115,7 @@ def fetch(
             lambda reached, count: shown.update(task, completed=reached - since_ms, count=count),
         )
         shown.update(task, completed=until_ms - since_ms)
-    console.out.print(f"{count:,} trades in {out}; look at them with: fedvol market inspect {out}")
+    _say(f"{count:,} trades in {out}; look at them with: fedvol market inspect {out}")
 
 
 @app.command()
@@ -137,7 +139,12 @@ def synthesize(
     if not out.parent.is_dir():
         raise ConfigError(f"There is no folder {out.parent}.", "Create it, or name another.")
     write_parquet(frame, out)
-    console.out.print(f"{len(frame):,} quotes of {frame['desk'].nunique()} desks in {out}")
+    _say(f"{len(frame):,} quotes of {frame['desk'].nunique()} desks in {out}")
+
+
+def _say(line: str) -> None:
+    """One line as it is: paths keep their brackets and are not broken."""
+    console.out.print(line, soft_wrap=True, markup=False, highlight=False)
 
 
 def _ms(text: str, option: str) -> int:

@@ -21,13 +21,14 @@ def recognise(columns: frozenset[str]) -> bool:
 def read(raw: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     said = optional(raw, "info").map(lambda info: info if isinstance(info, dict) else {})
     info = pd.DataFrame(said.tolist(), index=raw.index, dtype=object)
-    venue_name = optional(info, "instrument_name")
+    venue_name = optional(info, "instrument_name").astype(object)
+    names = venue_name.where(venue_name.notna(), raw["symbol"].astype(object))
     if "iv" in info:
         notes.append("vol (percent) and index taken from info, the venue's own record")
     return records(
         raw,
         "trade",
-        venue_name.where(venue_name.notna(), raw["symbol"]),
+        names,
         ts_ms=moments(raw["timestamp"]),
         iv=percent(optional(info, "iv")),
         price=numbers(raw["price"]),

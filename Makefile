@@ -1,0 +1,39 @@
+# `make demo` and `make test` each do all of their set-up; nothing but Python ≥ 3.11, git and make is needed.
+PYTHON ?= python3
+TAPE ?=
+ROUNDS ?= 6
+PY = .venv/bin/python
+
+.PHONY: setup setup-tests demo test test-contracts test-offchain lint gas abi lock clean
+
+setup:
+	@$(PYTHON) toolchain/setup.py
+
+setup-tests:
+	@$(PYTHON) toolchain/setup.py --with-test-peers
+
+demo: setup ## six desks train one surface on a fresh chain; TAPE=file for a real tape, ROUNDS=n
+	@$(PY) -m scripts.demo --rounds $(ROUNDS) $(if $(TAPE),--tape $(TAPE))
+
+test: lint test-contracts test-offchain ## every test
+
+lint: setup-tests
+	@.venv/bin/ruff check .
+
+test-contracts: setup-tests
+	@.venv/bin/ape test
+
+test-offchain: setup-tests
+	@$(PY) -m pytest -p no:ape_test tests --ignore=tests/contracts
+
+gas: setup ## measures gas again, rewrites benchmarks/gas.json and prints it
+	@.venv/bin/ape run gas
+
+abi: setup ## rewrites the interfaces that the off-chain package carries
+	@.venv/bin/ape run abi
+
+lock: ## resolves requirements.lock anew (needs uv)
+	@toolchain/lock.sh --upgrade
+
+clean:
+	rm -rf .venv node_modules build .build contracts/.cache tests/peers/ipfs/node_modules

@@ -1,0 +1,1 @@
+"""The daemon of one participant: journal, trainer, proposer, and the loop that acts on the chain."""

@@ -1,0 +1,170 @@
+"""A federation on a fresh local chain with real daemons: what the demo shows and the end-to-end tests assert."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+from eth_account import Account
+
+from fedvol.chain.client import abi, connect
+from fedvol.chain.deployment import Deployment
+from fedvol.chain.federation import FederationClient, Snapshot
+from scripts._anvil import anvil
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+PLAN = ROOT / "federations" / "local.toml"
+GRACE_S = 10
+
+
+@dataclass
+class Desk:
+    """One participant: its folder, its tape, its process."""
+
+    name: str
+    home: Path
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def tape(self) -> Path:
+        return self.home / "tape.parquet"
+
+    @property
+    def log(self) -> Path:
+        return self.home / "node.log"
+
+    @property
+    def alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+
+@dataclass
+class Localnet:
+    """A chain, a federation, and desks that can be started, killed and started again."""
+
+    url: str
+    home: Path
+    client: FederationClient
+    desks: list[Desk] = field(default_factory=list)
+
+    @property
+    def deployments(self) -> Path:
+        return self.home / "deployments.json"
+
+    @property
+    def founder(self) -> str:
+        return self.client.web3.eth.accounts[0]
+
+    def snapshot(self) -> Snapshot:
+        return self.client.snapshot()
+
+    def send(self, contract: str, address: str, function: str, *arguments: object) -> None:
+        """A transaction of the founder's, whose account Anvil holds."""
+        target = self.client.web3.eth.contract(address=address, abi=abi(contract))
+        sent = getattr(target.functions, function)(*arguments).transact({"from": self.founder})
+        receipt = self.client.web3.eth.wait_for_transaction_receipt(sent, timeout=30)
+        if receipt["status"] != 1:
+            raise RuntimeError(f"{contract}.{function} reverted")
+
+    def set_price(self, market: str, price: float) -> None:
+        self.send("SettableFeed", self.client.deployment.feeds[market], "set", int(price * 10**8))
+
+    def add_desk(self, name: str, tape: pd.DataFrame, window_hours: float) -> Desk:
+        """A desk with a tape of its own, a funded account, and a configuration made as a participant makes it."""
+        desk = Desk(name, self.home / name)
+        desk.home.mkdir(parents=True)
+        tape.to_parquet(desk.tape, index=False)
+        account = Account.create()
+        run(
+            [
+                BIN / "fedvol", "node", "init", "--config", desk.home / "node.toml", "--import-key",
+                "--rpc", self.url, "--chain-id", self.client.deployment.chain_id,
+                "--deployments", self.deployments, "--tape", desk.tape, "--window-hours", window_hours,
+                "--storage", self.home / "storage",
+            ],
+            env=self.secrets(desk) | {"FEDVOL_PRIVATE_KEY": account.key.hex()},
+        )  # fmt: skip
+        self.client.web3.provider.make_request("anvil_setBalance", [account.address, hex(10**20)])
+        bond = self.snapshot().params["bond"]
+        self.send("BondToken", self.client.deployment.token, "mint", account.address, 2 * bond)
+        self.desks.append(desk)
+        return desk
+
+    def secrets(self, desk: Desk) -> dict[str, str]:
+        return {"FEDVOL_PASSWORD": f"a password of {desk.name}"}
+
+    def start(self, desk: Desk) -> None:
+        with desk.log.open("ab") as log:
+            desk.process = subprocess.Popen(
+                [BIN / "fedvol", "node", "run", "--config", desk.home / "node.toml"],
+                cwd=desk.home,
+                env=os.environ | self.secrets(desk) | {"OMP_NUM_THREADS": "1"},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def kill(self, desk: Desk) -> None:
+        """As a power cut does."""
+        assert desk.process is not None
+        desk.process.send_signal(signal.SIGKILL)
+        desk.process.wait()
+
+    def stop(self) -> None:
+        """Ends every desk, gently first."""
+        running = [desk.process for desk in self.desks if desk.alive and desk.process]
+        for process in running:
+            process.terminate()
+        deadline = time.monotonic() + GRACE_S
+        for process in running:
+            try:
+                process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+@contextmanager
+def localnet(home: Path, plan: Path = PLAN, block_time: int = 1) -> Iterator[Localnet]:
+    """Starts Anvil, deploys the plan with ape, and ends every process on the way out, also on Ctrl-C."""
+    home.mkdir(parents=True, exist_ok=True)
+    with anvil(block_time=block_time, log=home / "anvil.log") as url:
+        run(
+            [
+                BIN / "ape", "run", "deploy", "--network", "ethereum:local:foundry", "--account", "TEST::0",
+                "--federation", plan, "--deployments", home / "deployments.json",
+            ],
+            env={"APE_FOUNDRY_HOST": url},
+        )  # fmt: skip
+        deployment = Deployment.load(home / "deployments.json")
+        net = Localnet(url, home, FederationClient(connect(url, deployment.chain_id), deployment))
+        try:
+            yield net
+        finally:
+            net.stop()
+
+
+def run(command: list[object], env: dict[str, str]) -> str:
+    """Runs a command to its end; a failure shows what it printed."""
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=ROOT,
+        env=os.environ | env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        start_new_session=True,
+    )
+    if done.returncode:
+        shown = " ".join(Path(str(part)).name for part in command[:3])
+        raise RuntimeError(f"`{shown}` failed ({done.returncode}):\n{(done.stdout + done.stderr)[-2000:]}")
+    return done.stdout

@@ -1,0 +1,269 @@
+"""`make demo`: six desks, one surface, a quote from the chain.
+
+Deploys on a fresh Anvil, runs six nodes as processes of their own, each on its own tape, kills one in the middle of
+a round, lets it come back, and then reads quotes from the contract.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from rich.console import Group
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from fedvol.chain.federation import Phase, Snapshot
+from fedvol.commands.quote import read_quote
+from fedvol.console import err, out, table
+from fedvol.errors import ConfigError, FedvolError
+from fedvol.learning.model import ModelSpec, build
+from fedvol.market.synthetic import desk_of, generate
+from fedvol.market.tape import load_tape
+from scripts._localnet import ROOT, Desk, Localnet, localnet
+from scripts._report import DAY, Judge, forwards, gas_by_kind, plot_smiles, plot_surface
+
+DESKS = 6
+KILL_IN_ROUND = 3
+BACK_AFTER_S = 4.0
+QUIET_LIMIT_S = 120.0
+QUOTE_DAYS = (7, 30, 90)
+QUOTE_MONEYNESS = (0.8, 0.9, 1.0, 1.1, 1.2)
+
+
+def split_tape(path: Path | None, column: str | None, seed: int) -> dict[str, pd.DataFrame]:
+    """A tape for each desk: by the column that names desks, else by market, maturity and wing."""
+    if path is None:
+        rows = generate(seed)
+    else:
+        if column is None and path.suffix == ".parquet":
+            names = pd.read_parquet(path).columns if path.exists() else []
+            column = next((name for name in ("desk", "participant") if name in names), None)
+        rows = load_tape(path, desk_column=column).rows
+    if "desk" not in rows:
+        days = ((rows["expiry_ms"] - rows["ts_ms"]) / 86_400_000).to_numpy()
+        # Distance from the money in standard deviations stands in for delta.
+        away = np.abs(np.log(rows["strike"] / rows["forward"])) / (rows["iv"] * np.sqrt(days / 365))
+        rows = rows.assign(desk=desk_of(rows["market"].to_numpy(object), days, np.where(away > 1.04, 0.1, 0.5)))
+    tapes = {f"desk-{name}": part.drop(columns="desk") for name, part in rows.groupby(rows["desk"].astype(str))}
+    if len(tapes) < 2:
+        raise ConfigError(f"The tape has rows of {len(tapes)} desk only.", "Use a tape of several desks, or name --by.")
+    return dict(sorted(tapes.items(), key=lambda item: -len(item[1]))[:DESKS])
+
+
+class Show:
+    """The live view: rounds, phase, desks, and how the joint error falls."""
+
+    def __init__(self, net: Localnet, judge: Judge, rounds: int) -> None:
+        self.net, self.judge, self.rounds = net, judge, rounds
+        self.errors: dict[int, float] = {}
+        self.notes: list[str] = []
+        self.bar = Progress(
+            TextColumn("rounds final"), BarColumn(), TextColumn("{task.completed}/{task.total}"), TimeElapsedColumn()
+        )
+        self.task = self.bar.add_task("rounds", total=rounds)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def look(self) -> tuple[Snapshot, Group]:
+        snapshot = self.net.snapshot()
+        if snapshot.version not in self.errors:
+            self.errors[snapshot.version] = self.judge.joint(self.net.client.model(snapshot.version))
+        self.bar.update(self.task, completed=min(snapshot.version - 1, self.rounds))
+        clock = snapshot.clock
+        view = Table(
+            title=f"round {clock.number}: {snapshot.phase.name.lower()}"
+            + (f", {max(0, snapshot.ends_at - snapshot.time)} s left" if snapshot.ends_at else "")
+            + f" · {clock.committed} committed, {clock.revealed} revealed of {clock.selected}",
+            title_justify="left",
+        )
+        for column in ("desk", "process", "rows it trains on"):
+            view.add_column(column)
+        for desk in self.net.desks:
+            state = "[green]running[/]" if desk.alive else "[red]killed[/]"
+            view.add_row(desk.name, state, str(len(self.judge.own[desk.name])))
+        path = " → ".join(f"{error:.2f}" for error in self.errors.values())
+        return snapshot, Group(self.bar, view, f"joint error, vol points, by version: {path}", *self.notes[-3:])
+
+
+def run_rounds(net: Localnet, judge: Judge, rounds: int) -> Show:
+    """Watches until `rounds` rounds are final; kills one desk between its commit and its reveal."""
+    show = Show(net, judge, rounds)
+    victim: Desk | None = None
+    back_at = quiet_until = 0.0
+    seen = -1
+    with Live(console=out, refresh_per_second=4) as live:
+        while True:
+            snapshot, view = show.look()
+            live.update(view)
+            now = time.monotonic()
+            if snapshot.version - 1 >= rounds:
+                return show
+            if snapshot.clock.number * 10 + snapshot.phase != seen:
+                seen, quiet_until = snapshot.clock.number * 10 + snapshot.phase, now + QUIET_LIMIT_S
+            if now > quiet_until:
+                raise FedvolError(f"Nothing has moved for {QUIET_LIMIT_S:.0f} s.", f"See the logs in {net.home}.")
+            if victim is None and snapshot.clock.number == KILL_IN_ROUND and snapshot.phase == Phase.COMMIT:
+                victim = first_committed(net, snapshot)
+                if victim:
+                    net.kill(victim)
+                    back_at = now + BACK_AFTER_S
+                    show.note(f"[red]kill -9 {victim.name}[/] after its commit in round {KILL_IN_ROUND}")
+            if victim and back_at and now > back_at:
+                net.start(victim)
+                show.note(f"[green]{victim.name} is back[/] and reveals what its journal kept")
+                back_at = 0.0
+            dead = [desk.name for desk in net.desks if not desk.alive and desk is not victim]
+            if dead:
+                raise FedvolError(f"{', '.join(dead)} stopped by itself.", f"See node.log in {net.home}.")
+            time.sleep(0.25)
+
+
+def first_committed(net: Localnet, snapshot: Snapshot) -> Desk | None:
+    """A desk whose commit is on chain, and whose reveal is not."""
+    for desk in net.desks:
+        address = desk_address(desk)
+        _, number, _, state = net.client.federation.functions.ballotOf(address).call()
+        if number == snapshot.clock.number and state == 1:
+            return desk
+    return None
+
+
+def desk_address(desk: Desk) -> str:
+    from fedvol.node.config import load_config
+
+    from fedvol.node.keystore import address_of
+
+    return address_of(load_config(desk.home / "node.toml").keystore)
+
+
+def read_quotes(net: Localnet, forward: dict[str, float]) -> list[dict[str, object]]:
+    """Quotes from the contract, on the feeds' prices."""
+    quotes = []
+    for market, price in forward.items():
+        step = 10 ** (len(str(int(price))) - 2)
+        for days in QUOTE_DAYS:
+            expiry = net.client.web3.eth.get_block("latest")["timestamp"] + days * DAY
+            for moneyness in QUOTE_MONEYNESS:
+                strike = round(price * moneyness / step) * step
+                quotes.append(read_quote(net.client, market, strike, expiry) | {"expiry_days": days})
+    return quotes
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tape", type=Path, help="a real tape; a synthetic market if left out")
+    parser.add_argument("--by", help="column of the tape that names desks (default: desk or participant, if there)")
+    parser.add_argument("--rounds", type=int, default=6, help="rounds to run, at least 5")
+    parser.add_argument("--window-hours", type=float, default=6.0, help="how much of the tape's end is used")
+    parser.add_argument("--seed", type=int, default=1, help="of the synthetic market")
+    parser.add_argument("--out", type=Path, default=ROOT / "build" / "demo")
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        if options.rounds < 5:
+            raise ConfigError(f"{options.rounds} rounds show too little.", "Use at least 5.")
+        demo(options)
+    except FedvolError as error:
+        err.print(f"[bold red]error:[/] {error}")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        err.print("stopped; every process has ended")
+        sys.exit(130)
+
+
+def demo(options: argparse.Namespace) -> None:
+    start = time.monotonic()
+    tapes = split_tape(options.tape, options.by, options.seed)
+    shutil.rmtree(options.out, ignore_errors=True)
+    what = f"the tape {options.tape}" if options.tape else f"a synthetic market (seed {options.seed})"
+    out.print(f"[bold]FedVol[/]: {len(tapes)} desks, {what}. Starting a chain and deploying with ape …")
+    with localnet(options.out) as net:
+        spec = ModelSpec.from_json(json.dumps(net.client.deployment.spec))
+        judge = Judge(build(spec), tapes, options.window_hours)
+        forward = {market: price for market, price in forwards(judge.market).items() if market in spec.markets}
+        for market, price in forward.items():
+            net.set_price(market, price)
+        with out.status("giving each desk its tape, its key and its bond …"):
+            for name, tape in tapes.items():
+                net.add_desk(name, tape, options.window_hours)
+        for desk in net.desks:
+            net.start(desk)
+        show = run_rounds(net, judge, options.rounds)
+        net.stop()
+        with out.status("judging, drawing, reading quotes from the contract …"):
+            summary = summarize(net, judge, show, forward, options.rounds)
+            plot_smiles(options.out / "smiles.png", net.client, judge, forward)
+            first = next(iter(forward))
+            plot_surface(options.out / "surface.png", net.client, first, forward[first])
+    summary["wall_s"] = round(time.monotonic() - start, 1)
+    (options.out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    tell(summary, options.out)
+
+
+def summarize(
+    net: Localnet, judge: Judge, show: Show, forward: dict[str, float], rounds: int
+) -> dict[str, object]:
+    snapshot = net.snapshot()
+    record = net.client.registry.functions.versionAt(snapshot.version).call()
+    final = snapshot.version - 1
+    alone, gas = judge.alone(rounds), gas_by_kind(net.client)
+    return {
+        "nodes": len(net.desks),
+        "rounds_final": final,
+        "rounds_void": snapshot.clock.number - final - (0 if snapshot.published else 1),
+        "model_version": snapshot.version,
+        "model_content_id": record[0].hex(),
+        "rmse_joint": show.errors[snapshot.version],
+        "rmse_local_mean": float(np.mean(list(alone.values()))),
+        "rmse_local": alone,
+        "rmse_flat": judge.flat(),
+        "rmse_by_version": {str(version): error for version, error in show.errors.items()},
+        "held_out_rows": len(judge.held),
+        "quotes": read_quotes(net, forward),
+        "gas": {name: used["median"] for name, used in gas.items()},
+        "gas_detail": gas,
+    }
+
+
+def tell(summary: dict, folder: Path) -> None:
+    table(
+        f"error on {summary['held_out_rows']} rows that nobody trained on, vol points",
+        ["model", "RMSE"],
+        [
+            ["joint, from the chain", summary["rmse_joint"]],
+            *[[f"{name} alone", error] for name, error in summary["rmse_local"].items()],
+            ["mean desk alone", summary["rmse_local_mean"]],
+            ["one flat vol", summary["rmse_flat"]],
+        ],
+    )
+    table(
+        f"quotes from PricingEngine, model version {summary['model_version']}",
+        ["market", "days", "strike", "iv %", "call", "put", "delta"],
+        [
+            [q["market"], q["expiry_days"], q["strike"], q["iv"] * 100, q["call"], q["put"], q["delta"]]
+            for q in summary["quotes"]
+        ],
+    )
+    table(
+        "gas by transaction",
+        ["call", "times", "median", "largest"],
+        [[name, g["count"], g["median"], g["max"]] for name, g in summary["gas_detail"].items()],
+    )
+    out.print(
+        f"{summary['nodes']} desks, {summary['rounds_final']} rounds final, {summary['rounds_void']} void, "
+        f"{summary['wall_s']:.0f} s. Pictures and summary.json: {folder}"
+    )
+
+
+if __name__ == "__main__":
+    main()

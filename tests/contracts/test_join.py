@@ -1,0 +1,101 @@
+"""join: bond first, member from the next epoch."""
+
+from __future__ import annotations
+
+import ape
+
+from tests.contracts.arena import BOND
+
+
+def test_join_bonded_succeeds(arena, nodes):
+    node = nodes[0]
+    arena.fund(node)
+    receipt = arena.federation.join(BOND, sender=node)
+    assert receipt.events.filter(arena.federation.Joining, node=node.address, bond=BOND)
+    assert arena.status(node) == "Joining"
+    assert arena.members == [node.address]
+    assert tuple(arena.federation.memberCounts()) == (0, 1)
+    assert int(arena.vault.bondOf(node).amount) == BOND
+    assert arena.token.balanceOf(arena.vault) == BOND
+    assert int(arena.federation.seatOf(node)) == 255
+
+
+def test_join_more_than_the_least_bond_succeeds(arena, nodes):
+    arena.fund(nodes[0], 3 * BOND)
+    arena.federation.join(3 * BOND, sender=nodes[0])
+    assert int(arena.vault.bondOf(nodes[0]).amount) == 3 * BOND
+
+
+def test_join_opening_makes_active_succeeds(arena, nodes):
+    arena.join(*nodes)
+    arena.federation.open(sender=arena.founder)
+    assert {arena.status(n) for n in nodes} == {"Active"}
+    assert tuple(arena.federation.memberCounts()) == (6, 0)
+
+
+def test_join_twice_reverts(arena, nodes):
+    arena.join(nodes[0])
+    arena.fund(nodes[0])
+    with ape.reverts(arena.federation.AlreadyMember, error_inputs={"node": nodes[0].address}):
+        arena.federation.join(BOND, sender=nodes[0])
+
+
+def test_join_bond_too_small_reverts(arena, nodes):
+    arena.fund(nodes[0])
+    with ape.reverts(arena.federation.BondTooSmall, error_inputs={"given": BOND - 1, "needed": BOND}):
+        arena.federation.join(BOND - 1, sender=nodes[0])
+
+
+def test_join_without_approval_reverts(arena, nodes):
+    arena.token.mint(nodes[0], BOND, sender=arena.founder)
+    with ape.reverts(arena.token.ERC20InsufficientAllowance):
+        arena.federation.join(BOND, sender=nodes[0])
+    assert arena.members == []
+
+
+def test_join_while_leaving_reverts(arena, nodes):
+    arena.join(*nodes)
+    arena.open()
+    arena.federation.exit(sender=nodes[0])
+    with ape.reverts(arena.federation.AlreadyMember, error_inputs={"node": nodes[0].address}):
+        arena.federation.join(0, sender=nodes[0])
+
+
+def test_join_again_with_the_bond_still_held_succeeds(arena, nodes):
+    arena.join(nodes[0])
+    arena.federation.exit(sender=nodes[0])
+    assert int(arena.vault.bondOf(nodes[0]).unlocksAt) > 0
+    arena.federation.join(0, sender=nodes[0])
+    held = arena.vault.bondOf(nodes[0])
+    assert (int(held.amount), int(held.unlocksAt)) == (BOND, 0)
+    arena.pass_time(3_000)
+    with ape.reverts(arena.vault.StillLocked, error_inputs={"unlocksAt": 0}):
+        arena.vault.withdraw(nodes[0], sender=nodes[0])
+
+
+def test_join_again_after_withdrawal_without_bond_reverts(arena, nodes):
+    arena.join(nodes[0])
+    arena.federation.exit(sender=nodes[0])
+    arena.pass_time(2_000)
+    arena.vault.withdraw(nodes[0], sender=nodes[0])
+    with ape.reverts(arena.federation.BondTooSmall, error_inputs={"given": 0, "needed": BOND}):
+        arena.federation.join(0, sender=nodes[0])
+
+
+def test_join_again_does_not_wipe_silences_succeeds(arena, nodes):
+    """Leaving and coming back is no way out of the doubling penalty."""
+    arena.join(*nodes)
+    arena.open()
+    silent = nodes[0]
+    arena.commit(*nodes)
+    arena.reveal(*nodes[1:])
+    arena.federation.exit(sender=silent)
+    arena.pass_to("Void")
+    arena.federation.settleExits(8, sender=arena.founder)
+    arena.fund(silent)
+    arena.federation.join(BOND, sender=silent)
+    arena.federation.reportSilence(silent, sender=nodes[1])
+    assert int(arena.federation.memberOf(silent).silences) == 1
+    arena.federation.exit(sender=silent)
+    arena.federation.join(0, sender=silent)
+    assert int(arena.federation.memberOf(silent).silences) == 1

@@ -1,0 +1,153 @@
+"""open: the schedule, the epochs, the selected and their quorum, and what happens after a void round."""
+
+from __future__ import annotations
+
+import ape
+import pytest
+
+from tests.contracts.arena import PARAMS
+
+
+def test_open_first_round_succeeds(arena, nodes, stranger):
+    arena.join(*nodes)
+    receipt = arena.federation.open(sender=stranger)
+    clock = arena.federation.clock()
+    assert (arena.phase, int(clock.number), int(clock.epochStart)) == ("Draw", 1, 1)
+    assert (int(clock.selected), int(clock.quorum), int(clock.seed)) == (6, 3, 0)
+    (event,) = receipt.events.filter(arena.federation.RoundOpened)
+    assert int(event.seedBlock) == receipt.block_number + PARAMS["seedDelay"]
+    assert (int(event.selected), int(event.members)) == (6, 6)
+
+
+def test_open_without_members_reverts(arena, stranger):
+    with ape.reverts(arena.federation.NotEnoughMembers, error_inputs={"members": 0, "needed": 1}):
+        arena.federation.open(sender=stranger)
+
+
+def test_open_when_the_last_member_leaves_reverts(arena, nodes):
+    arena.join(nodes[0])
+    arena.open()
+    arena.federation.exit(sender=nodes[0])
+    arena.pass_to("Void")
+    arena.pass_to_opening()
+    with ape.reverts(arena.federation.NotEnoughMembers):
+        arena.federation.open(sender=arena.founder)
+    arena.federation.settleExits(1, sender=arena.founder)
+    assert arena.status(nodes[0]) == "None"
+
+
+def test_open_before_the_schedule_reverts(make_arena, nodes):
+    arena = make_arena(interval=10_000)
+    arena.join(*nodes)
+    arena.run_round(nodes)
+    opens_at = int(arena.federation.nextOpening())
+    assert opens_at == int(arena.federation.proposal().openedAt) + 10_000
+    with ape.reverts(arena.federation.TooEarly, error_inputs={"opensAt": opens_at}):
+        arena.federation.open(sender=arena.founder)
+    assert arena.open() == 2
+
+
+def test_open_before_publication_reverts(arena, nodes):
+    arena.join(*nodes)
+    model = arena.propose(nodes)
+    arena.pass_time(10_000)
+    with ape.reverts(arena.federation.WrongPhase, error_inputs={"actual": 6, "needed": 6}):
+        arena.federation.open(sender=arena.founder)
+    arena.federation.publish(model, sender=arena.founder)
+    assert arena.open() == 2
+
+
+def test_open_after_too_few_commits_succeeds(arena, nodes):
+    arena.join(*nodes)
+    arena.open()
+    arena.commit(*nodes[:2])
+    arena.pass_phase()
+    assert arena.phase == "Void"
+    with ape.reverts(arena.federation.WrongPhase):
+        arena.reveal(nodes[0])
+    assert arena.open() == 2
+    assert int(arena.registry.current().version) == 1
+    assert bytes(arena.registry.modelOf(1)) == arena.genesis
+
+
+def test_open_after_too_few_reveals_succeeds(arena, nodes):
+    arena.join(*nodes)
+    arena.open()
+    arena.commit(*nodes)
+    arena.reveal(*nodes[:2])
+    arena.pass_phase()
+    assert arena.phase == "Void"
+    assert arena.open() == 2
+    assert int(arena.registry.current().version) == 1
+
+
+def test_open_after_no_proposal_succeeds(arena, nodes):
+    arena.join(*nodes)
+    arena.open()
+    arena.commit(*nodes)
+    arena.reveal(*nodes)
+    arena.pass_to("Propose")
+    arena.pass_phase()
+    assert arena.phase == "Void"
+    with ape.reverts(arena.federation.WrongPhase):
+        arena.federation.propose(arena.model(), sender=nodes[0])
+    arena.run_round(nodes)
+    assert int(arena.registry.versionAt(2).round) == 2
+
+
+@pytest.mark.parametrize(
+    ("members", "seats", "bps", "selected", "quorum"),
+    [
+        (6, 6, 5_000, 6, 3),
+        (5, 6, 5_000, 5, 3),
+        (5, 128, 6_667, 5, 4),
+        (6, 4, 5_001, 4, 3),
+        (6, 6, 10_000, 6, 6),
+        (6, 6, 1, 6, 1),
+        (1, 6, 5_000, 1, 1),
+    ],
+)
+def test_open_quorum_of_the_selected_rounds_up_succeeds(make_arena, nodes, members, seats, bps, selected, quorum):
+    arena = make_arena(seats=seats, quorumBps=bps)
+    arena.join(*nodes[:members])
+    arena.federation.open(sender=arena.founder)
+    clock = arena.federation.clock()
+    assert (int(clock.selected), int(clock.quorum)) == (selected, quorum)
+
+
+def test_open_epoch_freezes_members_and_seats_succeeds(arena, nodes):
+    """Four rounds to an epoch: the joiner waits for the fifth, and the seats stay until then."""
+    arena.join(*nodes[:5])
+    arena.open()
+    seats = [int(arena.federation.seatOf(n)) for n in nodes[:5]]
+    assert sorted(seats) == list(range(5))
+    arena.join(nodes[5])
+    for number in (2, 3, 4):
+        arena.pass_to("Void")
+        assert arena.open() == number
+        assert [int(arena.federation.seatOf(n)) for n in nodes[:5]] == seats
+        assert arena.status(nodes[5]) == "Joining"
+        assert int(arena.federation.seatOf(nodes[5])) == 255
+    arena.pass_to("Void")
+    assert arena.open() == 5
+    assert int(arena.federation.clock().epochStart) == 5
+    assert arena.status(nodes[5]) == "Active"
+    assert sorted(int(arena.federation.seatOf(n)) for n in nodes) == list(range(6))
+
+
+def test_open_exit_redraws_within_the_epoch_succeeds(arena, nodes):
+    """The waiting joiner comes in with the new seats: a list with a gap cannot stay frozen."""
+    arena.join(*nodes[:5])
+    arena.run_round(nodes[:5])
+    arena.join(nodes[5])
+    arena.federation.exit(sender=nodes[0])
+    arena.open()
+    assert int(arena.federation.clock().epochStart) == 2
+    assert sorted(int(arena.federation.seatOf(n)) for n in nodes[1:]) == list(range(5))
+    assert int(arena.federation.seatOf(nodes[0])) == 255
+    with ape.reverts(arena.federation.NotSelected):
+        arena.commit(nodes[0])
+    arena.commit(*nodes[1:])
+    assert [int(arena.federation.ballotOf(n).seat) for n in nodes[1:]] == [
+        int(arena.federation.seatOf(n)) for n in nodes[1:]
+    ]
