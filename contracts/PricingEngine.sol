@@ -18,8 +18,9 @@ import {Surface} from "./libraries/Surface.sol";
 /// address is known without reading a slot, and a cold quote reads one slot here (the feed) and one in the registry.
 /// Layout: registry (20 bytes), maxModelAge (4), fractionBits (1), P (1), P packed pillars (16 each), market ids (32 each).
 contract PricingEngine is IPricingEngine, AccessControl, Initializable {
+    /// @inheritdoc IPricingEngine
     uint256 public constant MAX_MATURITY = 5 * 365 days;
-    uint256 public constant MAX_PILLARS = 30;
+    uint256 private constant MAX_PILLARS = 30;
     uint256 private constant HEAD = 26;
     uint256 private constant PILLAR = 16;
 

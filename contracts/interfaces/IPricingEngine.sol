@@ -12,8 +12,9 @@ import {IModelRegistry} from "./IModelRegistry.sol";
 /// Units. "WAD" is 1e18 times the real number. Prices, strikes and forwards are WAD dollars, volatilities WAD fractions
 /// (0.45e18 = 45%), expiries unix seconds, a year 365 days.
 ///
-/// Domain. 1 s to `MAX_MATURITY` to expiry, strike / forward in [2^-14, 2^14], both below 2^128. Inside it, and for every model
-/// that the registry can hold, a reading answers with a positive finite volatility or reverts with an error declared here.
+/// Domain. 1 second to `MAX_MATURITY` (5 years) to expiry, strike / forward in [2^-14, 2^14], both below 2^128. Inside it, and for
+/// every model that the registry can hold, a reading answers with a positive finite volatility or reverts with an error
+/// declared here; only a revert of the feed itself passes through as it is.
 interface IPricingEngine {
     /// @param id         Name of the market, say "BTC"; its place in the list is the place of its block of weights.
     /// @param feed       Source of the forward, in dollars.
@@ -26,7 +27,8 @@ interface IPricingEngine {
 
     /// @param forward WAD dollars, exactly the feed's answer or the caller's number.
     /// @param iv      WAD, rounded down.
-    /// @param call    WAD dollars, rounded down, never below max(forward - strike, 0); within 2e-17 of the forward and 2 wei of the exact price at the exact volatility.
+    /// @param call    WAD dollars, rounded down, never below max(forward - strike, 0); at the surface's volatility within 2e-17 of
+    ///                the forward and 2 units of the exact price.
     /// @param put     Exactly call - forward + strike.
     /// @param delta   Of the call, WAD, 0 to 1; the put's is this less 1e18.
     /// @param gamma   Change of delta per dollar of forward, WAD, rounded down.
@@ -65,7 +67,7 @@ interface IPricingEngine {
     error BadMarketCount(uint256 count);
     /// @dev Each market needs an id, a feed of at most 18 decimals and a positive age, and an id of its own.
     error BadMarket(bytes32 market);
-    /// @dev Between 1 and `MAX_PILLARS` pillars, strictly increasing, from 1 second to `MAX_MATURITY`. `index` is the first that is wrong.
+    /// @dev 1 to 30 pillars, strictly increasing, from 1 second to `MAX_MATURITY`. `index` is the first wrong one, or their number.
     error BadPillar(uint256 index);
     /// @dev Between 8 and 28.
     error BadFractionBits(uint8 fractionBits);
@@ -84,6 +86,9 @@ interface IPricingEngine {
     error MaturityTooLong(uint256 expiry);
     /// @dev strike / forward outside [2^-14, 2^14], or one of them zero or not below 2^128.
     error StrikeOutOfRange(uint256 strike, uint256 forward);
+
+    /// @notice Longest time to expiry that is priced, and longest pillar: 5 years of 365 days, in seconds.
+    function MAX_MATURITY() external view returns (uint256);
 
     /// @notice Sets up a clone; once only.
     /// @param registry      Where the models are; its dimension must be markets * (pillars + 2).

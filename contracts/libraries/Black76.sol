@@ -23,8 +23,9 @@ library Black76 {
         }
     }
 
-    /// @notice Call and put in the forward's unit; the call's delta and φ(d1) in Q96. The call is rounded down and never below its intrinsic value; the put is exactly
-    /// call - forward + strike, so never below its own. Absolute error below 2e-17 of the forward and 2 units.
+    /// @notice Call and put in the forward's unit; the call's delta and φ(d1) in Q96. The call is rounded down and never below its
+    /// intrinsic value; the put is exactly call - forward + strike, so never below its own. Absolute error below 2e-17 of
+    /// the forward and 2 units, of the delta below 2e-17.
     /// @param logStrike ln(strike / forward), Q96.
     /// @param dev Total deviation σ√T > 0, Q96.
     function terms(uint256 forward, uint256 strike, int256 logStrike, uint256 dev)
@@ -64,6 +65,7 @@ library Black76 {
 
     /// @notice Gamma per dollar, vega per 1.00 of volatility, theta per year of 365 days (not positive): 1e18 times the real
     /// values for a forward of 1e18 units a dollar, rounded toward zero.
+    /// @dev Domain: 2^-40 <= dev < 2^4 as a real number.
     function greeks(uint256 forward, uint256 density, uint256 dev, uint256 sigma, uint256 seconds_)
         internal
         pure

@@ -5,8 +5,8 @@ import {Black76} from "./Black76.sol";
 import {FixedPoint} from "./FixedPoint.sol";
 
 /// @title One SSVI slice.
-/// @notice Gatheral and Jacquier (2014), "Arbitrage-free SVI volatility surfaces": w(k) = θ/2 (1 + ρφk + √((φk + ρ)² + 1 - ρ²))
-/// with φ = η / √(θ (1 + θ)), free of butterfly arbitrage where η (1 + |ρ|) <= 2.
+/// @notice Gatheral and Jacquier (2014), "Arbitrage-free SVI volatility surfaces": w(k) = θ/2 (1 + ρφk + √((φk + ρ)² + 1 - ρ²)),
+/// the implied total variance at k = ln(strike / forward), with φ = η / √(θ (1 + θ)), free of butterfly arbitrage where η (1 + |ρ|) <= 2.
 /// @dev Nothing here reverts or checks. Domain: 2^-34 <= θ < 2^8, |ρ| <= 0.999, 0 < η <= 2, |k| <= 10, all Q96.
 /// Twin of `offchain/fedvol/protocol/ssvi.py`, bit for bit.
 library Ssvi {

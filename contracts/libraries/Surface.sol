@@ -19,7 +19,8 @@ library Surface {
     int256 private constant MIN_LEVEL = -(6 << 88);
     uint256 private constant LEVEL_RANGE = 9 << 88;
 
-    /// @notice One pillar in 16 bytes: its seconds (uint32), then ln(seconds_ / 365 days) with 88 fraction bits, rounded down (int96).
+    /// @notice One pillar in 16 bytes: its seconds (uint32), then ln(seconds_ / 365 days) with 88 fraction bits, rounded down
+    /// (int96).
     function packPillar(uint32 seconds_) internal pure returns (bytes16) {
         unchecked {
             int256 logMaturity = FixedPoint.lnRatio(seconds_, Black76.YEAR) >> 8;

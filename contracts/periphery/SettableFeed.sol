@@ -10,8 +10,9 @@ contract SettableFeed is IAggregatorV3, Ownable {
     uint8 public immutable decimals;
 
     int128 private _answer;
-    uint64 private _updatedAt;
-    uint64 private _round;
+    uint48 private _updatedAt;
+    uint40 private _round;
+    uint40 private _answeredIn;
 
     event AnswerSet(uint80 indexed roundId, int256 answer, uint256 updatedAt);
 
@@ -20,26 +21,32 @@ contract SettableFeed is IAggregatorV3, Ownable {
     /// @param answer First answer, current as of this block.
     constructor(address owner_, uint8 decimals_, int128 answer) Ownable(owner_) {
         decimals = decimals_;
-        _set(answer, uint64(block.timestamp));
+        _set(answer, uint48(block.timestamp));
     }
 
     /// @notice A new answer, current as of this block.
     function set(int128 answer) external onlyOwner {
-        _set(answer, uint64(block.timestamp));
+        _set(answer, uint48(block.timestamp));
     }
 
     /// @notice A new answer as of the given second, which may lie in the past (stale) or in the future (broken).
-    function setAt(int128 answer, uint64 updatedAt) external onlyOwner {
+    function setAt(int128 answer, uint48 updatedAt) external onlyOwner {
         _set(answer, updatedAt);
+    }
+
+    /// @notice A new round that only carries the last answer over, as a feed does whose nodes did not agree in time.
+    function carryOver() external onlyOwner {
+        ++_round;
     }
 
     /// @inheritdoc IAggregatorV3
     function latestRoundData() external view returns (uint80, int256, uint256, uint256, uint80) {
-        return (_round, _answer, _updatedAt, _updatedAt, _round);
+        return (_round, _answer, _updatedAt, _updatedAt, _answeredIn);
     }
 
-    function _set(int128 answer, uint64 updatedAt) private {
+    function _set(int128 answer, uint48 updatedAt) private {
         (_answer, _updatedAt) = (answer, updatedAt);
-        emit AnswerSet(++_round, answer, updatedAt);
+        _answeredIn = ++_round;
+        emit AnswerSet(_round, answer, updatedAt);
     }
 }

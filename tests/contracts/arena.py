@@ -213,7 +213,7 @@ def blueprints(project: Any, accounts: Any) -> SimpleNamespace:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_arena(project: Any, chain: Any, blueprints: SimpleNamespace) -> Any:
     """Deploys a federation; keyword arguments change its parameters."""
 
@@ -246,7 +246,15 @@ def arena(make_arena: Any) -> Arena:
     return make_arena()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def joined(make_arena: Any, nodes: list[Any]) -> Arena:
+    """A federation that six desks have joined; no round was opened. Shared: each test finds it as new."""
+    arena = make_arena()
+    arena.join(*nodes)
+    return arena
+
+
+@pytest.fixture(scope="session")
 def nodes(accounts: Any) -> list[Any]:
     """Six desks, apart from founder and guardian."""
     return [accounts[i] for i in range(2, 8)]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import os
 
+import ape_test.accounts
 import pytest
 
 from scripts._anvil import anvil
 
 pytest_plugins = ["tests.contracts.arena"]
+
+# Ape derives all its test keys anew for each revert that it explains.
+ape_test.accounts.generate_dev_accounts = functools.cache(ape_test.accounts.generate_dev_accounts)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -98,7 +98,7 @@ def option_vectors() -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
 
 
 def surface_vectors(count: int, seed: int) -> list[tuple[list[int], int, int, int]]:
-    """(weights of a market, seconds, forward, strike): a third ordinary, a third any int32, a third of int32's edges."""
+    """(a market's weights, seconds, forward, strike): a third ordinary, a third any int32, a third int32's edges."""
     rng = random.Random(seed)
     one = 1 << FRACTION_BITS
     edges = [*INT32, 0, 1, -1, one, -3 * one, -3 * one - 1, 3 * one // 2, 3 * one // 2 + 1]

@@ -26,11 +26,10 @@ def test_join_more_than_the_least_bond_succeeds(arena, nodes):
     assert int(arena.vault.bondOf(nodes[0]).amount) == 3 * BOND
 
 
-def test_join_opening_makes_active_succeeds(arena, nodes):
-    arena.join(*nodes)
-    arena.federation.open(sender=arena.founder)
-    assert {arena.status(n) for n in nodes} == {"Active"}
-    assert tuple(arena.federation.memberCounts()) == (6, 0)
+def test_join_opening_makes_active_succeeds(joined, nodes):
+    joined.federation.open(sender=joined.founder)
+    assert {joined.status(n) for n in nodes} == {"Active"}
+    assert tuple(joined.federation.memberCounts()) == (6, 0)
 
 
 def test_join_twice_reverts(arena, nodes):
@@ -53,12 +52,11 @@ def test_join_without_approval_reverts(arena, nodes):
     assert arena.members == []
 
 
-def test_join_while_leaving_reverts(arena, nodes):
-    arena.join(*nodes)
-    arena.open()
-    arena.federation.exit(sender=nodes[0])
-    with ape.reverts(arena.federation.AlreadyMember, error_inputs={"node": nodes[0].address}):
-        arena.federation.join(0, sender=nodes[0])
+def test_join_while_leaving_reverts(joined, nodes):
+    joined.open()
+    joined.federation.exit(sender=nodes[0])
+    with ape.reverts(joined.federation.AlreadyMember, error_inputs={"node": nodes[0].address}):
+        joined.federation.join(0, sender=nodes[0])
 
 
 def test_join_again_with_the_bond_still_held_succeeds(arena, nodes):
@@ -82,20 +80,19 @@ def test_join_again_after_withdrawal_without_bond_reverts(arena, nodes):
         arena.federation.join(0, sender=nodes[0])
 
 
-def test_join_again_does_not_wipe_silences_succeeds(arena, nodes):
+def test_join_again_does_not_wipe_silences_succeeds(joined, nodes):
     """Leaving and coming back is no way out of the doubling penalty."""
-    arena.join(*nodes)
-    arena.open()
+    joined.open()
     silent = nodes[0]
-    arena.commit(*nodes)
-    arena.reveal(*nodes[1:])
-    arena.federation.exit(sender=silent)
-    arena.pass_to("Void")
-    arena.federation.settleExits(8, sender=arena.founder)
-    arena.fund(silent)
-    arena.federation.join(BOND, sender=silent)
-    arena.federation.reportSilence(silent, sender=nodes[1])
-    assert int(arena.federation.memberOf(silent).silences) == 1
-    arena.federation.exit(sender=silent)
-    arena.federation.join(0, sender=silent)
-    assert int(arena.federation.memberOf(silent).silences) == 1
+    joined.commit(*nodes)
+    joined.reveal(*nodes[1:])
+    joined.federation.exit(sender=silent)
+    joined.pass_to("Void")
+    joined.federation.settleExits(8, sender=joined.founder)
+    joined.fund(silent)
+    joined.federation.join(BOND, sender=silent)
+    joined.federation.reportSilence(silent, sender=nodes[1])
+    assert int(joined.federation.memberOf(silent).silences) == 1
+    joined.federation.exit(sender=silent)
+    joined.federation.join(0, sender=silent)
+    assert int(joined.federation.memberOf(silent).silences) == 1

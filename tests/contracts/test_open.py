@@ -8,13 +8,12 @@ import pytest
 from tests.contracts.arena import PARAMS
 
 
-def test_open_first_round_succeeds(arena, nodes, stranger):
-    arena.join(*nodes)
-    receipt = arena.federation.open(sender=stranger)
-    clock = arena.federation.clock()
-    assert (arena.phase, int(clock.number), int(clock.epochStart)) == ("Draw", 1, 1)
+def test_open_first_round_succeeds(joined, nodes, stranger):
+    receipt = joined.federation.open(sender=stranger)
+    clock = joined.federation.clock()
+    assert (joined.phase, int(clock.number), int(clock.epochStart)) == ("Draw", 1, 1)
     assert (int(clock.selected), int(clock.quorum), int(clock.seed)) == (6, 3, 0)
-    (event,) = receipt.events.filter(arena.federation.RoundOpened)
+    (event,) = receipt.events.filter(joined.federation.RoundOpened)
     assert int(event.seedBlock) == receipt.block_number + PARAMS["seedDelay"]
     assert (int(event.selected), int(event.members)) == (6, 6)
 
@@ -47,52 +46,48 @@ def test_open_before_the_schedule_reverts(make_arena, nodes):
     assert arena.open() == 2
 
 
-def test_open_before_publication_reverts(arena, nodes):
-    arena.join(*nodes)
-    model = arena.propose(nodes)
-    arena.pass_time(10_000)
-    with ape.reverts(arena.federation.WrongPhase, error_inputs={"actual": 6, "needed": 6}):
-        arena.federation.open(sender=arena.founder)
-    arena.federation.publish(model, sender=arena.founder)
-    assert arena.open() == 2
+def test_open_before_publication_reverts(joined, nodes):
+    model = joined.propose(nodes)
+    joined.pass_time(10_000)
+    with ape.reverts(joined.federation.WrongPhase, error_inputs={"actual": 6, "needed": 6}):
+        joined.federation.open(sender=joined.founder)
+    joined.federation.publish(model, sender=joined.founder)
+    assert joined.open() == 2
 
 
-def test_open_after_too_few_commits_succeeds(arena, nodes):
-    arena.join(*nodes)
-    arena.open()
-    arena.commit(*nodes[:2])
-    arena.pass_phase()
-    assert arena.phase == "Void"
-    with ape.reverts(arena.federation.WrongPhase):
-        arena.reveal(nodes[0])
-    assert arena.open() == 2
-    assert int(arena.registry.current().version) == 1
-    assert bytes(arena.registry.modelOf(1)) == arena.genesis
+def test_open_after_too_few_commits_succeeds(joined, nodes):
+    joined.open()
+    joined.commit(*nodes[:2])
+    joined.pass_phase()
+    assert joined.phase == "Void"
+    with ape.reverts(joined.federation.WrongPhase):
+        joined.reveal(nodes[0])
+    assert joined.open() == 2
+    assert int(joined.registry.current().version) == 1
+    assert bytes(joined.registry.modelOf(1)) == joined.genesis
 
 
-def test_open_after_too_few_reveals_succeeds(arena, nodes):
-    arena.join(*nodes)
-    arena.open()
-    arena.commit(*nodes)
-    arena.reveal(*nodes[:2])
-    arena.pass_phase()
-    assert arena.phase == "Void"
-    assert arena.open() == 2
-    assert int(arena.registry.current().version) == 1
+def test_open_after_too_few_reveals_succeeds(joined, nodes):
+    joined.open()
+    joined.commit(*nodes)
+    joined.reveal(*nodes[:2])
+    joined.pass_phase()
+    assert joined.phase == "Void"
+    assert joined.open() == 2
+    assert int(joined.registry.current().version) == 1
 
 
-def test_open_after_no_proposal_succeeds(arena, nodes):
-    arena.join(*nodes)
-    arena.open()
-    arena.commit(*nodes)
-    arena.reveal(*nodes)
-    arena.pass_to("Propose")
-    arena.pass_phase()
-    assert arena.phase == "Void"
-    with ape.reverts(arena.federation.WrongPhase):
-        arena.federation.propose(arena.model(), sender=nodes[0])
-    arena.run_round(nodes)
-    assert int(arena.registry.versionAt(2).round) == 2
+def test_open_after_no_proposal_succeeds(joined, nodes):
+    joined.open()
+    joined.commit(*nodes)
+    joined.reveal(*nodes)
+    joined.pass_to("Propose")
+    joined.pass_phase()
+    assert joined.phase == "Void"
+    with ape.reverts(joined.federation.WrongPhase):
+        joined.federation.propose(joined.model(), sender=nodes[0])
+    joined.run_round(nodes)
+    assert int(joined.registry.versionAt(2).round) == 2
 
 
 @pytest.mark.parametrize(

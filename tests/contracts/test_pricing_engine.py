@@ -129,6 +129,14 @@ def test_a_stale_feed_refuses(desk, now, age):
     desk.engine.quoteAt(BTC, SPOT[BTC] * WAD, SPOT[BTC] * WAD, now() + DAY, block_id="latest")
 
 
+def test_an_answer_carried_over_refuses(desk, now):
+    desk.feeds[ETH].set(SPOT[ETH] * 10**8, sender=desk.owner)
+    desk.engine.iv(ETH, SPOT[ETH] * WAD, now() + DAY, block_id="latest")
+    desk.feeds[ETH].carryOver(sender=desk.owner)
+    with ape.reverts(desk.engine.StaleFeed):
+        desk.engine.iv(ETH, SPOT[ETH] * WAD, now() + DAY, block_id="latest")
+
+
 @pytest.mark.parametrize("answer", [0, -1, 2**127 - 1], ids=["zero", "negative", "huge"])
 def test_a_nonsense_answer_refuses(desk, now, answer):
     desk.feeds[BTC].set(answer, sender=desk.owner)

@@ -18,16 +18,15 @@ def void_round(arena):
     arena.pass_to("Void")
 
 
-def test_settle_exits_first_in_first_out_succeeds(arena, nodes):
-    arena.join(*nodes)
-    void_round(arena)
+def test_settle_exits_first_in_first_out_succeeds(joined, nodes):
+    void_round(joined)
     for i in (4, 1, 3):
-        arena.federation.exit(sender=nodes[i])
-    arena.federation.settleExits(2, sender=arena.founder)
-    assert [arena.status(n) for n in nodes] == ["Active", "None", "Active", "Leaving", "None", "Active"]
-    arena.federation.settleExits(2**256 - 1 - 3, sender=arena.founder)
-    assert arena.status(nodes[3]) == "None"
-    assert {n.address for n in (nodes[0], nodes[2], nodes[5])} == set(arena.members)
+        joined.federation.exit(sender=nodes[i])
+    joined.federation.settleExits(2, sender=joined.founder)
+    assert [joined.status(n) for n in nodes] == ["Active", "None", "Active", "Leaving", "None", "Active"]
+    joined.federation.settleExits(2**256 - 1 - 3, sender=joined.founder)
+    assert joined.status(nodes[3]) == "None"
+    assert {n.address for n in (nodes[0], nodes[2], nodes[5])} == set(joined.members)
 
 
 def test_settle_exits_many_leave_over_two_openings_succeeds(arena, crowd):
@@ -54,47 +53,44 @@ def test_settle_exits_joiners_fill_the_gap_behind_the_frozen_succeeds(arena, nod
 
 
 @pytest.mark.parametrize("stage", ["Draw", "Commit", "Reveal", "Propose", "Challenge"])
-def test_settle_exits_while_a_round_runs_reverts(arena, nodes, stage):
-    arena.join(*nodes)
-    arena.federation.open(sender=arena.founder)
+def test_settle_exits_while_a_round_runs_reverts(joined, nodes, stage):
+    joined.federation.open(sender=joined.founder)
     if stage != "Draw":
-        arena.pass_blocks(2)
-        arena.federation.draw(sender=arena.founder)
-        arena.pass_settling()
+        joined.pass_blocks(2)
+        joined.federation.draw(sender=joined.founder)
+        joined.pass_settling()
     if stage in ("Reveal", "Propose", "Challenge"):
-        arena.commit(*nodes)
-        arena.pass_settling()
+        joined.commit(*nodes)
+        joined.pass_settling()
     if stage in ("Propose", "Challenge"):
-        arena.reveal(*nodes)
-        arena.pass_settling()
+        joined.reveal(*nodes)
+        joined.pass_settling()
     if stage == "Challenge":
-        arena.federation.propose(arena.model(), sender=arena.lead(nodes))
+        joined.federation.propose(joined.model(), sender=joined.lead(nodes))
     actual = {"actual": PHASES.index(stage), "needed": PHASES.index("Final")}
-    arena.federation.exit(sender=nodes[0])
-    with ape.reverts(arena.federation.WrongPhase, error_inputs=actual):
-        arena.federation.settleExits(8, sender=nodes[0])
-    with ape.reverts(arena.federation.WrongPhase, error_inputs=actual):
-        arena.federation.open(sender=nodes[0])
+    joined.federation.exit(sender=nodes[0])
+    with ape.reverts(joined.federation.WrongPhase, error_inputs=actual):
+        joined.federation.settleExits(8, sender=nodes[0])
+    with ape.reverts(joined.federation.WrongPhase, error_inputs=actual):
+        joined.federation.open(sender=nodes[0])
 
 
-def test_settle_exits_before_publication_reverts(arena, nodes):
-    arena.join(*nodes)
-    arena.propose(nodes)
-    arena.pass_phase()
-    assert arena.phase == "Final"
-    with ape.reverts(arena.federation.WrongPhase):
-        arena.federation.settleExits(8, sender=nodes[0])
+def test_settle_exits_before_publication_reverts(joined, nodes):
+    joined.propose(nodes)
+    joined.pass_phase()
+    assert joined.phase == "Final"
+    with ape.reverts(joined.federation.WrongPhase):
+        joined.federation.settleExits(8, sender=nodes[0])
 
 
-def test_settle_exits_paused_frees_every_bond_succeeds(arena, nodes):
-    arena.join(*nodes)
-    arena.run_round(nodes)
-    arena.federation.pause(sender=arena.guardian)
+def test_settle_exits_paused_frees_every_bond_succeeds(joined, nodes):
+    joined.run_round(nodes)
+    joined.federation.pause(sender=joined.guardian)
     for node in nodes:
-        arena.federation.exit(sender=node)
-    arena.federation.settleExits(6, sender=nodes[0])
-    assert arena.members == []
-    arena.pass_time(2_000)
+        joined.federation.exit(sender=node)
+    joined.federation.settleExits(6, sender=nodes[0])
+    assert joined.members == []
+    joined.pass_time(2_000)
     for node in nodes:
-        arena.vault.withdraw(node, sender=node)
-    assert arena.token.balanceOf(arena.vault) == 0
+        joined.vault.withdraw(node, sender=node)
+    assert joined.token.balanceOf(joined.vault) == 0

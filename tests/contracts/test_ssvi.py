@@ -1,4 +1,4 @@
-"""The surface: the EVM against its Python twin (equal), against 50 digits (bounded), and free of arbitrage for any weights."""
+"""The surface: EVM equal to its Python twin, near 50 digits, and free of arbitrage for any weights."""
 
 from __future__ import annotations
 

@@ -37,9 +37,7 @@ def desks_of(frame: pd.DataFrame, model: Model) -> tuple[list[Rows], Rows, Rows]
     return desks, rows_from_tape(train, markets), rows_from_tape(held, markets)
 
 
-def federate(
-    model: Model, desks: Sequence[Rows], rounds: int = ROUNDS, step: int = STEP
-) -> NDArray[np.int64]:
+def federate(model: Model, desks: Sequence[Rows], rounds: int = ROUNDS, step: int = STEP) -> NDArray[np.int64]:
     """The joint fixed-point weights after some rounds from the initial ones."""
     weights = model.initial_weights()
     for number in range(rounds):
@@ -79,9 +77,7 @@ def main(tape: str, desk_column: str = "participant") -> None:
     model = build(ssvi_spec())
     frame = load_tape(tape, desk_column).rows
     days = np.unique(frame["ts_ms"] // 86_400_000)
-    ends = [
-        pd.Timestamp(int(day) + 1, unit="D") for day in days[np.linspace(1, len(days) - 1, 10).astype(int)]
-    ]
+    ends = [pd.Timestamp(int(day) + 1, unit="D") for day in days[np.linspace(1, len(days) - 1, 10).astype(int)]]
     table = {f"{end:%Y-%m-%d}": errors(model, until(frame, end.isoformat())) for end in ends}
     print(pd.DataFrame(table).T.round(2).to_string())
 

@@ -21,9 +21,7 @@ def truth(model: Model = MODEL) -> np.ndarray:
     return weights
 
 
-def tape(
-    markets: tuple[str, ...] = ("BTC", "ETH"), days: tuple[float, ...] = (3, 10, 40, 200)
-) -> pd.DataFrame:
+def tape(markets: tuple[str, ...] = ("BTC", "ETH"), days: tuple[float, ...] = (3, 10, 40, 200)) -> pd.DataFrame:
     """Quotes of `truth` at eleven strikes, -2 to +2 deviations, for each market and expiry."""
     rows = [(m, d, z) for m in markets for d in days for z in np.linspace(-2, 2, 11)]
     market, day, z = (np.array(column) for column in zip(*rows, strict=True))

@@ -44,8 +44,7 @@ def test_any_number_of_desks_with_the_same_market_settles(nodes):
     frame = frame.assign(desk=np.random.default_rng(nodes).integers(0, nodes, len(frame)).astype(str))
     desks, _, held = desks_of(frame, MODEL)
     early, late = (
-        MODEL.evaluate(MODEL.spec.to_float(federate(MODEL, desks, rounds)), held)["rmse"]
-        for rounds in (5, 12)
+        MODEL.evaluate(MODEL.spec.to_float(federate(MODEL, desks, rounds)), held)["rmse"] for rounds in (5, 12)
     )
     assert late < 1.6
     assert late <= early + 0.05

@@ -43,9 +43,7 @@ def test_k_and_T_are_those_of_the_tidy_schema():
     frame = tape(("BTC",), (73,))
     rows = rows_from_tape(frame, ("BTC",))
     np.testing.assert_allclose(rows.T, 0.2, rtol=1e-12)
-    np.testing.assert_allclose(
-        np.sort(rows.k), np.sort(np.log(frame["strike"] / frame["forward"])), rtol=1e-12
-    )
+    np.testing.assert_allclose(np.sort(rows.k), np.sort(np.log(frame["strike"] / frame["forward"])), rtol=1e-12)
 
 
 def test_wings_and_placeholder_vols_weigh_less_than_the_body():

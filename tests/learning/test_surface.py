@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 
 from fedvol.learning.model import build
 from fedvol.learning.ssvi_pillars import ssvi_spec
+from fedvol.protocol.fixedpoint import ONE
+from fedvol.protocol.ssvi import implied_vol_at
+from fedvol.protocol.surface import slice_at
 
 SPEC = ssvi_spec()
 MODEL = build(SPEC)
@@ -28,9 +31,7 @@ def reference(weights: list[int], market: int, k: float, T: float) -> mpmath.mpf
     with mpmath.workdps(50):
         block = [mpmath.mpf(w) / SPEC.scale for w in weights[market * WIDTH : (market + 1) * WIDTH]]
         times = [mpmath.mpf(s) / (365 * 86_400) for s in SPEC.pillars]
-        logs = [
-            mpmath.log(t) + 2 * min(max(u, -3), mpmath.mpf(3) / 2) for t, u in zip(times, block, strict=False)
-        ]
+        logs = [mpmath.log(t) + 2 * min(max(u, -3), mpmath.mpf(3) / 2) for t, u in zip(times, block, strict=False)]
         thetas = [mpmath.exp(max(logs[: i + 1])) for i in range(len(logs))]
         k, T = mpmath.mpf(k), mpmath.mpf(T)
         if times[0] >= T:
@@ -62,6 +63,16 @@ def test_equal_to_the_reference_on_and_around_each_pillar():
         for nudge in (1 - 1e-9, 1.0, 1 + 1e-9):
             found = float(MODEL.implied_vol(SPEC.to_float(weights), 0, -0.3, T * nudge))
             assert abs(found / reference(weights.tolist(), 0, -0.3, T * nudge) - 1) < 1e-12
+
+
+@settings(max_examples=150, deadline=None)
+@given(weight_vectors, st.integers(0, 1), st.floats(-3, 3), st.integers(3600, 3 * 365 * 86_400))
+def test_what_is_trained_is_what_the_chain_quotes(weights, market, k, seconds):
+    """The integer twin of the contract, on the same weights."""
+    block = weights[MODEL.block(market)]
+    quoted = implied_vol_at(*slice_at(block, SPEC.pillars, SPEC.fraction_bits, seconds), int(k * ONE), seconds)
+    found = float(MODEL.implied_vol(SPEC.to_float(weights), market, k, seconds / (365 * 86_400)))
+    assert abs(quoted / ONE / found - 1) < 1e-8
 
 
 K = np.concatenate([-np.geomspace(4, 1e-4, 80), [0.0], np.geomspace(1e-4, 4, 80)])

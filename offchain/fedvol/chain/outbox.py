@@ -21,7 +21,7 @@ from eth_utils import function_signature_to_4byte_selector
 from eth_utils.abi import abi_to_signature
 from web3 import Web3
 from web3.contract.contract import ContractFunction
-from web3.exceptions import ContractLogicError, TransactionNotFound, Web3RPCError
+from web3.exceptions import ContractLogicError, TransactionNotFound, Web3Exception, Web3RPCError
 from web3.types import TxReceipt
 
 from fedvol.chain.client import abi
@@ -29,8 +29,8 @@ from fedvol.errors import ChainError
 
 CONTRACTS = ("Federation", "StakeVault", "ModelRegistry", "BondToken")
 
-TRANSPORT_ERRORS = (requests.ConnectionError, requests.Timeout)
-"""A call that failed so may be made again at once: it says nothing about the call."""
+BUSY = (429, 502, 503, 504)
+"""HTTP answers that say nothing about the call, only that the endpoint is busy."""
 
 GAS_HEADROOM = 1.25
 """Over the estimate: another node's transaction may come first and change what this one costs."""
@@ -203,9 +203,7 @@ class Outbox:
             "maxPriorityFeePerGas": tip,
         }
         signed = self._account.sign_transaction(transaction)
-        attempt = Attempt(
-            purpose, nonce, bytes(signed.hash), bytes(signed.raw_transaction), max_fee, tip, time.time()
-        )
+        attempt = Attempt(purpose, nonce, bytes(signed.hash), bytes(signed.raw_transaction), max_fee, tip, time.time())
         self._log.record_attempt(attempt)
         self._broadcast(attempt)
 
@@ -245,9 +243,10 @@ class Outbox:
     def _broadcast(self, attempt: Attempt) -> None:
         try:
             call_rpc(lambda: self._web3.eth.send_raw_transaction(attempt.raw))
-        except Web3RPCError as error:
+        except ChainError as error:
             # Known already, mined meanwhile, or priced below the pool's floor: the next look decides which.
-            if not any(text in str(error).lower() for text in ("already", "nonce too low", "underpriced", "base fee")):
+            refusal = str(error.__cause__).lower() if isinstance(error.__cause__, Web3RPCError) else ""
+            if not any(text in refusal for text in ("already", "nonce too low", "underpriced", "base fee")):
                 raise
 
     def _is_known(self, attempt: Attempt) -> bool:
@@ -262,20 +261,32 @@ class Outbox:
 
 
 def call_rpc(call: Callable[[], _T]) -> _T:
-    """Makes an RPC call, again where the transport failed.
+    """Makes an RPC call, and makes it again where only the transport failed.
 
     Raises:
-        ChainError: nobody answers, or with an error that is not the caller's business.
+        ChainError: nobody answers, or with a refusal (its cause).
+        ContractLogicError, TransactionNotFound: answers that the caller asked for.
     """
     try:
-        for attempt in stamina.retry_context(on=TRANSPORT_ERRORS, attempts=4, timeout=30, wait_initial=0.2):
+        for attempt in stamina.retry_context(on=_transport_failed, attempts=4, timeout=30, wait_initial=0.2):
             with attempt:
                 return call()
     except (ContractLogicError, TransactionNotFound):
         raise
     except requests.RequestException as error:
-        raise ChainError("The RPC endpoint does not answer.", "Check that the node there is up and in reach.") from error
+        raise ChainError(
+            "The RPC endpoint does not answer.", "Check that the node there is up and in reach."
+        ) from error
+    except Web3Exception as error:
+        raise ChainError(
+            f"The RPC endpoint refuses: {str(error)[:160]}", "Check the node there and its log."
+        ) from error
     raise AssertionError("stamina returns or raises")
+
+
+def _transport_failed(error: Exception) -> bool:
+    busy = isinstance(error, requests.HTTPError) and error.response is not None and error.response.status_code in BUSY
+    return busy or isinstance(error, requests.ConnectionError | requests.Timeout)
 
 
 def explain_revert(error: ContractLogicError) -> tuple[str, str]:

@@ -168,7 +168,8 @@ def load_plan(path: Path | str) -> FederationPlan:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is no TOML: {error}.", "Compare it with federations/local.toml.") from error
     except ValidationError as error:
-        first = error.errors()[0]
+        # A misspelt key is both unknown and missing; the first says more.
+        first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
         where = ".".join(str(part) for part in first["loc"])
         raise ConfigError(
             f"{path}: {where + ': ' if where else ''}{first['msg']}.", "Compare it with federations/local.toml."

@@ -52,9 +52,7 @@ def flat_vol(rows: Rows) -> float:
     return float(np.average(rows.iv, weights=rows.weight))
 
 
-def train_alone(
-    model: Model, rows: Rows, rounds: int, seed: bytes, settings: Settings
-) -> NDArray[np.float64]:
+def train_alone(model: Model, rows: Rows, rounds: int, seed: bytes, settings: Settings) -> NDArray[np.float64]:
     """Float weights that one desk reaches by itself with as many local steps as `rounds` rounds of a
     federation, from the initial weights. Given everybody's rows, it is central training."""
     weights = model.spec.to_float(model.initial_weights())

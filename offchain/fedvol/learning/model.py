@@ -38,7 +38,7 @@ class ModelSpec:
         name: the model's name in the registry, "ssvi-pillars".
         markets: names such as "BTC"; their order is the order of their blocks of weights.
         pillars: maturities in seconds, strictly rising.
-        fraction_bits: a weight of 1.0 is the integer 2^fraction_bits.
+        fraction_bits: a weight of 1.0 is the integer 2^fraction_bits; 8 to 28.
         dimension: number of weights d, 1..2048.
 
     Raises:
@@ -57,13 +57,11 @@ class ModelSpec:
             ("needs at least one market, each named once", not self.markets or _repeats(self.markets)),
             ("has an empty market name", not all(self.markets)),
             ("needs pillars in seconds, positive and strictly rising", not _rising(self.pillars)),
-            ("needs between 0 and 30 fraction bits", not 0 <= self.fraction_bits <= 30),
+            ("needs 8 to 28 fraction bits", not 8 <= self.fraction_bits <= 28),
             (f"needs between 1 and {MAX_DIMENSION} weights", not 1 <= self.dimension <= MAX_DIMENSION),
         ):
             if found:
-                raise ConfigError(
-                    f"The spec of model {self.name!r} {problem}.", "Correct it, or use the default."
-                )
+                raise ConfigError(f"The spec of model {self.name!r} {problem}.", "Correct it, or use the default.")
 
     @property
     def scale(self) -> int:

@@ -109,7 +109,7 @@ class SsviPillars(Model):
         # Beyond its bounds a level keeps its gradient, so that data can pull a poisoned one back.
         levels = levels + (levels.clamp(LEVEL_LOW, LEVEL_HIGH) - levels).detach()
         logs = torch.log(self._times[1:]) + 2 * levels
-        return torch.nn.functional.pad(torch.exp(logs), (1, 0))
+        return torch.nn.functional.pad(torch.exp(torch.cummax(logs, dim=1).values), (1, 0))
 
     def _roughness(self, rows: Rows) -> Callable[[Tensor], Tensor]:
         """Squared slope d level / d ln T, integrated over ln T between the first and last level that the rows

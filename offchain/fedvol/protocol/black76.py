@@ -1,8 +1,9 @@
 """Black (1976) on a forward, undiscounted, in integers. Twin of `contracts/libraries/Black76.sol`.
 
 With K phi(d2) = F phi(d1), where phi is the normal density, both tails hang on one exponential:
-1 - Phi(x) = phi(x) R(x) and K (1 - Phi(d2)) = F phi(d1) R(d2), R the Mills ratio. So a strike 10,000 times the forward costs
-no precision, and an error in ln(K/F) is not divided by the deviation before it reaches the price.
+1 - Phi(x) = phi(x) R(x) and K (1 - Phi(d2)) = F phi(d1) R(d2), R the Mills ratio. So a strike 10,000 times
+the forward costs no precision, and an error in ln(K/F) is not divided by the deviation before it reaches the
+price.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ def deviation(sigma: int, seconds: int) -> int:
 def terms(forward: int, strike: int, log_strike: int, dev: int) -> Terms:
     """Call, put, delta and density.
 
-    The call is rounded down and never below its intrinsic value; the put is call - forward + strike exactly, so never
-    below its own. Absolute error below 2e-17 of the forward and 2 units.
+    The call is rounded down and never below its intrinsic value; the put is call - forward + strike exactly, so
+    never below its own. Absolute error below 2e-17 of the forward and 2 units.
 
     Args:
         forward: in [1, 2^128), any unit.

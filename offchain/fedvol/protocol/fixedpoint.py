@@ -1,9 +1,11 @@
 """Square root, logarithm, exponential and the normal tail on 96-bit binary fixed point, in integers only.
 
-Twin of `contracts/libraries/FixedPoint.sol`: every intermediate rounds as the EVM rounds it, so both give the same bits.
+Twin of `contracts/libraries/FixedPoint.sol`: every intermediate rounds as the EVM rounds it, so both give the
+same bits.
 
-A real number x travels as the integer x * 2^96 ("Q96"). A binary scale makes each rescaling a shift. Divisions are as cheap as
-products on the EVM, so the functions are rationals, fitted to the weighted minimax criterion at 60 digits.
+A real number x travels as the integer x * 2^96 ("Q96"). A binary scale makes each rescaling a shift. Divisions
+are as cheap as products on the EVM, so the functions are rationals, fitted to the weighted minimax criterion at
+60 digits.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ INV_LN2 = 114302077158074026402637675937
 INV_SQRT_2PI = 31607463825455920808620519744
 SQRT2_Q64 = 26087635650665564425
 
-#: 2 atanh(z) / z in z^2 for |z| <= (sqrt 2 - 1) / (sqrt 2 + 1), error 4.8e-19; highest power first, monic denominator.
+#: 2 atanh(z) / z in z^2 for |z| <= (sqrt 2 - 1) / (sqrt 2 + 1), error 4.8e-19; highest power first, the
+#: denominator's leading 1 left out, here and below.
 LN_P = (
     33345352368946394009149444962,
     -763919667524235815731609012840,
@@ -30,7 +33,8 @@ EXP_P = (
     2397676383937176888537352347889529,
 )
 EXP_Q = (33297453520087155976331592164062, 1198838191968588438476944489570141)
-#: The Mills ratio on [0, 10], error 5e-18 / min(phi(0), 2^14 phi(x)): what is left of it in a price with K <= 2^14 F.
+#: The Mills ratio on [0, 10], error 5e-18 / min(phi(0), 2^14 phi(x)), that is, 5e-18 of the forward in a price
+#: with K <= 2^14 F.
 MILLS_P = (
     79228077352992668363724079833,
     1844945138880581075050258173187,

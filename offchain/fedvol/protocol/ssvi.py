@@ -1,7 +1,8 @@
 """One SSVI slice in integers. Twin of `contracts/libraries/Ssvi.sol`.
 
-Gatheral and Jacquier (2014), "Arbitrage-free SVI volatility surfaces": w(k) = theta/2 (1 + rho phi k + sqrt((phi k + rho)^2 +
-1 - rho^2)) with phi = eta / sqrt(theta (1 + theta)), free of butterfly arbitrage where eta (1 + |rho|) <= 2.
+Gatheral and Jacquier (2014), "Arbitrage-free SVI volatility surfaces":
+w(k) = theta/2 (1 + rho phi k + sqrt((phi k + rho)^2 + 1 - rho^2)) with phi = eta / sqrt(theta (1 + theta)), free of
+butterfly arbitrage where eta (1 + |rho|) <= 2.
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
 """The "ssvi-pillars" surface in integers: weights to one SSVI slice. Twin of `contracts/libraries/Surface.sol`.
 
-A market owns P + 2 int32 weights (x = weight / 2^fraction_bits): P levels u_i = ln(at-the-money vol) at fixed maturities, one
-skew, one wing. For any weights: theta never falls with maturity (running maximum, no calendar arbitrage), |rho| <= 0.999 and
-eta (1 + |rho|) < 2 (no butterfly arbitrage), levels are held in [-3, 1.5], so every volatility is finite and positive.
+A market owns P + 2 int32 weights (x = weight / 2^fraction_bits): P levels u = ln(at-the-money vol) at fixed
+maturities, one skew s, one wing c. Levels are held in [-3, 1.5]; ln(theta) at pillar i is the running maximum of
+ln(T_i) + 2 u_i; between pillars theta is linear in T, outside them proportional to T; rho = 0.999 s / sqrt(1 + s^2),
+eta = (1 + c / sqrt(1 + c^2)) / (1 + |rho|). So for any weights theta never falls with maturity (no calendar
+arbitrage), eta (1 + |rho|) < 2 (no butterfly arbitrage) and every volatility is finite and positive.
 """
 
 from __future__ import annotations
@@ -65,7 +67,6 @@ def theta_at(levels: Sequence[int], pillars: Sequence[int], fraction_bits: int, 
 def slice_at(weights: Sequence[int], pillars: Sequence[int], fraction_bits: int, seconds: int) -> Slice:
     """The slice of one market's P + 2 weights at a maturity in seconds."""
     one = 1 << fraction_bits
-    rho = squash(weights[-2], one) * MAX_RHO
-    rho = truncated_div(rho, ONE)
+    rho = truncated_div(squash(weights[-2], one) * MAX_RHO, ONE)
     eta = ((ONE + squash(weights[-1], one)) << SCALE) // (ONE + abs(rho))
     return Slice(theta_at(weights[:-2], pillars, fraction_bits, seconds), rho, eta)

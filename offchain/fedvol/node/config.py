@@ -1,0 +1,264 @@
+"""A node's configuration: a TOML file, overridden by FEDVOL_NODE_… in the environment."""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import ConfigDict, Field, ValidationError, field_validator
+from pydantic.dataclasses import dataclass as checked_dataclass
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from fedvol.errors import ConfigError
+from fedvol.learning.settings import Settings
+
+PREFIX = "FEDVOL_NODE_"
+PASSWORD = "FEDVOL_PASSWORD"
+
+
+@checked_dataclass(config=ConfigDict(extra="forbid"), frozen=True)
+class Training(Settings):
+    """`fedvol.learning.settings.Settings`, with types checked and unknown names refused."""
+
+
+class NodeConfig(BaseSettings):
+    """All that a node is told. Relative paths start at the folder of the configuration file.
+
+    Attributes:
+        rpc: HTTP JSON-RPC endpoint.
+        chain_id: refuse any other chain; by default the deployment's.
+        deployments: file that `ape run deploy` wrote.
+        federation: name in that file; may be left out where it holds one.
+        confirmations: blocks under the head from which reveals of others are read.
+        max_fee_gwei: most that a unit of gas may cost.
+        keystore: encrypted key file.
+        password_file: holds its password; else FEDVOL_PASSWORD does.
+        join: bond and join where the account is no member.
+        bond: smallest token units; by default what the federation asks.
+        propose: propose the round's model when it is this node's turn.
+        keeper: open, draw and publish rounds, and report silent nodes, when that is due.
+        open_with: a keeper opens no round with fewer members than this: the mean of one is that one's update.
+        tape: file or folder of trades or quotes.
+        desk_column, desk: use the rows of one desk only.
+        window_hours: train on the newest part of the tape.
+        holdout: share of the tape's rows, chosen by hash, that never trains.
+        training: see `Training`.
+        storage: folder, or ipfs+http://host:port.
+        data_dir: the node's journal.
+        poll_seconds: between two looks at the chain.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, validate_default=True
+    )
+
+    rpc: str
+    chain_id: int | None = Field(default=None, gt=0)
+    deployments: Path
+    federation: str | None = None
+    confirmations: int = Field(default=1, ge=0, le=256)
+    max_fee_gwei: float = Field(default=300.0, gt=0)
+
+    keystore: Path
+    password_file: Path | None = None
+
+    join: bool = True
+    bond: int | None = Field(default=None, gt=0)
+    propose: bool = True
+    keeper: bool = True
+    open_with: int = Field(default=3, ge=1, le=128)
+
+    tape: Path
+    desk_column: str | None = None
+    desk: str | None = None
+    window_hours: float = Field(default=24.0, gt=0)
+    holdout: float = Field(default=0.5, ge=0, lt=1)
+    training: Training = Training()
+
+    storage: str
+    data_dir: Path
+    poll_seconds: float = Field(default=2.0, ge=0.1, le=600)
+
+    @field_validator("rpc")
+    @classmethod
+    def _is_http(cls, value: str) -> str:
+        if not value.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[Any, ...]:
+        return env_settings, init_settings  # the environment wins over the file's content
+
+    def password(self) -> str:
+        """The key file's password.
+
+        Raises:
+            ConfigError: it is nowhere, or its file cannot be read.
+        """
+        if self.password_file is not None:
+            return read_password(self.password_file)
+        if PASSWORD in os.environ:
+            return os.environ[PASSWORD]
+        raise ConfigError(f"The password of {self.keystore} is missing.", f"Set {PASSWORD}, or name a password_file.")
+
+
+def load_config(path: Path) -> NodeConfig:
+    """Reads the file and the environment.
+
+    Raises:
+        ConfigError: no such file, not TOML, an unknown key, or a bad value; it names the key.
+    """
+    try:
+        content = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        raise ConfigError(f"There is no configuration {path}.", "Write one with `fedvol node init`.") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read ({error.strerror}).", "Check its owner and mode.") from None
+    except ValueError as error:
+        raise ConfigError(f"{path} is no TOML: {error}.", "Correct that line.") from None
+    known = {f"{PREFIX}{name.upper()}" for name in NodeConfig.model_fields}
+    for name in sorted(os.environ):
+        if name.startswith(PREFIX) and name.split("__")[0] not in known:
+            raise ConfigError(f"The environment sets {name}, which is no setting.", "Unset it, or correct its name.")
+    try:
+        config = NodeConfig(**content)
+    except ValidationError as error:
+        raise _explain(path, error) from None
+    folder = path.absolute().parent
+    paths = ("deployments", "keystore", "password_file", "tape", "data_dir")
+    return config.model_copy(
+        update={name: folder / Path(value).expanduser() for name in paths if (value := getattr(config, name))}
+        | {"storage": config.storage if ":" in config.storage else str(folder / Path(config.storage).expanduser())}
+    )
+
+
+def read_password(path: Path) -> str:
+    """The first line of a password file."""
+    try:
+        return path.read_text().split("\n", 1)[0].rstrip("\r")
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"The password file {path} cannot be read ({error}).", "Check its name, owner and mode."
+        ) from None
+
+
+def _explain(path: Path, error: ValidationError) -> ConfigError:
+    first, *more = error.errors()
+    key = ".".join(str(part) for part in first["loc"])
+    others = f" ({len(more)} more)" if more else ""
+    if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        known = sorted(Training.__dataclass_fields__ if "." in key else NodeConfig.model_fields)
+        return ConfigError(f"{path}: unknown key {key!r}{others}.", f"Known are: {', '.join(known)}.")
+    if first["type"] == "missing":
+        return ConfigError(f"{path}: {key!r} is missing{others}.", f"Add it, or set {PREFIX}{key.upper()}.")
+    given = f" (it is {first['input']!r})" if not isinstance(first["input"], dict) else ""
+    return ConfigError(f"{path}: {key}: {first['msg']}{given}{others}.", "Correct it.")
+
+
+def write_config(
+    path: Path,
+    *,
+    rpc: str,
+    deployments: Path,
+    federation: str | None,
+    keystore: Path,
+    password_file: Path | None,
+    tape: Path,
+    desk: str | None,
+    storage: str,
+    data_dir: Path,
+) -> None:
+    """Writes a new configuration with a comment on every setting; paths are made absolute.
+
+    Raises:
+        ConfigError: the file exists, or cannot be written.
+    """
+
+    def line(name: str, value: object, example: str) -> str:
+        # A JSON string is a TOML string.
+        return f"# {name} = {json.dumps(example)}" if value is None else f"{name} = {json.dumps(str(value))}"
+
+    text = TEMPLATE.format(
+        rpc=line("rpc", rpc, ""),
+        deployments=line("deployments", deployments.absolute(), ""),
+        federation=line("federation", federation, "name"),
+        keystore=line("keystore", keystore.absolute(), ""),
+        password_file=line("password_file", password_file and password_file.absolute(), "password.txt"),
+        tape=line("tape", tape.absolute(), ""),
+        desk=line("desk", desk, "name"),
+        storage=line("storage", storage if ":" in storage else Path(storage).absolute(), ""),
+        data_dir=line("data_dir", data_dir.absolute(), ""),
+    )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x") as file:
+            file.write(text)
+    except FileExistsError as error:
+        raise ConfigError(f"{path} exists and is not overwritten.", "Name another file.") from error
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written ({error.strerror}).", "Name another place.") from error
+
+
+TEMPLATE = """\
+# A FedVol node. Any setting can also come from the environment as FEDVOL_NODE_<NAME>, which wins over this file.
+# Relative paths start at this file's folder. Lines that begin with # show defaults or examples.
+
+# ---- chain
+{rpc}
+# Written by `ape run deploy`; `federation` is needed where it holds several.
+{deployments}
+{federation}
+# Refuse any other chain (default: the deployment's).
+# chain_id = 1
+# Blocks under the head from which the reveals of others are read.
+# confirmations = 1
+# Most that a unit of gas may cost.
+# max_fee_gwei = 300.0
+
+# ---- account: the node's own; send nothing else from it
+{keystore}
+# The key's password comes from this file, or from FEDVOL_PASSWORD.
+{password_file}
+# Bond and join where the account is no member; `bond` in smallest token units (default: what the federation asks).
+# join = true
+# bond = 1000000000000000000000
+# Propose the round's model when it is this node's turn.
+# propose = true
+# Open, draw and publish rounds and report silent nodes when that is due, but open none with fewer members than this.
+# keeper = true
+# open_with = 3
+
+# ---- your tape: it never leaves this machine
+{tape}
+# Train on the rows of one desk only.
+{desk}
+# desk_column = "desk"
+# Train on the newest hours of the tape; a share of its rows, chosen by hash, never trains.
+# window_hours = 24.0
+# holdout = 0.5
+
+# ---- where packed updates and models are pinned: a folder that all nodes share, or ipfs+http://127.0.0.1:5001
+{storage}
+
+# ---- this node
+# Its journal; one node, one folder.
+{data_dir}
+# Seconds between two looks at the chain: about its block time.
+# poll_seconds = 2.0
+
+# Local training of one round.
+# [training]
+# steps = 40
+# learning_rate = 0.05
+"""

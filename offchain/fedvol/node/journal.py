@@ -1,0 +1,256 @@
+"""What a node must not forget, on disk before the transaction that depends on it leaves: updates, salts, transactions.
+
+One SQLite file in the node's data folder, written ahead (WAL) and synced at every commit. It belongs to one account in one
+federation on one chain, and to one process at a time.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from fedvol.chain.outbox import Attempt
+from fedvol.errors import ConfigError, FedvolError
+from fedvol.protocol.vector import content_id
+
+FILE = "journal.sqlite"
+LOCK = "lock"
+
+PREPARED, COMMITTED, REVEALED = "prepared", "committed", "revealed"
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS owner (
+    chain_id INTEGER NOT NULL, federation TEXT NOT NULL, account TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS rounds (
+    number INTEGER NOT NULL, seed TEXT NOT NULL, version INTEGER NOT NULL, bytes BLOB NOT NULL, salt BLOB NOT NULL,
+    commitment TEXT NOT NULL, step TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (number, seed)
+);
+CREATE TABLE IF NOT EXISTS outbox (
+    hash BLOB PRIMARY KEY, purpose TEXT NOT NULL, nonce INTEGER NOT NULL, raw BLOB NOT NULL, max_fee TEXT NOT NULL,
+    tip TEXT NOT NULL, sent_at REAL NOT NULL, block INTEGER, succeeded INTEGER
+);
+CREATE INDEX IF NOT EXISTS outbox_purpose ON outbox (purpose);
+CREATE INDEX IF NOT EXISTS outbox_nonce ON outbox (nonce);
+"""
+
+_T = TypeVar("_T")
+
+
+class JournalError(FedvolError):
+    """A journal that is damaged, in use, or of another node."""
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Whose journal it is."""
+
+    chain_id: int
+    federation: str
+    account: str
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A node's part in one round.
+
+    Attributes:
+        version: of the model that was trained.
+        data: packed update.
+        salt: 32 random bytes; secret until it is revealed.
+        commitment: what the chain gets first, 208 bits.
+        step: "prepared", "committed" or "revealed", as far as this node knows.
+        at: seconds since 1970 when it was prepared.
+    """
+
+    number: int
+    seed: int
+    version: int
+    data: bytes
+    salt: bytes
+    commitment: int
+    step: str = PREPARED
+    at: float = 0.0
+
+    @property
+    def content_id(self) -> bytes:
+        return content_id(self.data)
+
+    def __repr__(self) -> str:  # a salt in a log or a traceback would give the commitment away
+        return f"Prepared(number={self.number}, seed={self.seed:#x}, step={self.step})"
+
+
+class Journal:
+    """See the module. Open it with `open_journal`, or `read_journal` to look while the daemon runs."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._db = connection
+        self._path = path
+
+    # ------------------------------------------------------------------ rounds
+
+    def prepared(self, number: int, seed: int) -> Prepared | None:
+        """This node's part in a round, if it has trained for it."""
+        found = self._query("SELECT * FROM rounds WHERE number = ? AND seed = ?", number, f"{seed:016x}")
+        return _prepared(found[0]) if found else None
+
+    def prepare(self, new: Prepared) -> Prepared:
+        """Writes the part in a round, durably, unless there is one: the first stands for ever. Returns what stands."""
+        self._write(
+            "INSERT OR IGNORE INTO rounds VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            new.number, f"{new.seed:016x}", new.version, new.data, new.salt, str(new.commitment), PREPARED, time.time(),
+        )  # fmt: skip
+        standing = self.prepared(new.number, new.seed)
+        assert standing is not None
+        return standing
+
+    def advance(self, number: int, seed: int, step: str) -> None:
+        self._write("UPDATE rounds SET step = ? WHERE number = ? AND seed = ?", step, number, f"{seed:016x}")
+
+    def latest(self, count: int) -> list[Prepared]:
+        """The last rounds this node trained for, the newest first."""
+        return [_prepared(row) for row in self._query("SELECT * FROM rounds ORDER BY at DESC LIMIT ?", count)]
+
+    # ------------------------------------------------------------------ outbox (`fedvol.chain.outbox.AttemptLog`)
+
+    def record_attempt(self, attempt: Attempt) -> None:
+        self._write(
+            "INSERT OR IGNORE INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL)",
+            attempt.hash, attempt.purpose, attempt.nonce, attempt.raw, str(attempt.max_fee), str(attempt.tip),
+            attempt.sent_at,
+        )  # fmt: skip
+
+    def attempts(self, purpose: str) -> list[Attempt]:
+        return [_attempt(row) for row in self._query("SELECT * FROM outbox WHERE purpose = ? ORDER BY rowid", purpose)]
+
+    def dearest_attempt(self, nonce: int) -> Attempt | None:
+        found = [_attempt(row) for row in self._query("SELECT * FROM outbox WHERE nonce = ?", nonce)]
+        return max(found, key=lambda attempt: attempt.max_fee, default=None)
+
+    def settle_attempt(self, tx_hash: bytes, block: int, succeeded: bool) -> None:
+        self._write("UPDATE outbox SET block = ?, succeeded = ? WHERE hash = ?", block, int(succeeded), tx_hash)
+
+    def waiting(self) -> list[str]:
+        """Purposes of the transactions that were sent and not seen in a block."""
+        mined = "SELECT coalesce(max(nonce), -1) FROM outbox WHERE block NOT NULL"
+        rows = self._query(f"SELECT DISTINCT purpose FROM outbox WHERE nonce > ({mined}) ORDER BY nonce")
+        return [purpose for (purpose,) in rows]
+
+    # ------------------------------------------------------------------ inside
+
+    def _query(self, sql: str, *values: object) -> list[sqlite3.Row]:
+        return self._guarded(lambda: self._db.execute(sql, values).fetchall())
+
+    def _write(self, sql: str, *values: object) -> None:
+        with self._db:
+            self._guarded(lambda: self._db.execute(sql, values))
+
+    def _guarded(self, call: Callable[[], _T]) -> _T:
+        try:
+            return call()
+        except sqlite3.DatabaseError as error:
+            raise _damaged(self._path, error) from error
+
+    def _claim(self, owner: Owner) -> None:
+        found = self._query("SELECT * FROM owner")
+        if not found:
+            self._write("INSERT INTO owner VALUES (?, ?, ?)", owner.chain_id, owner.federation, owner.account)
+        elif tuple(found[0]) != (owner.chain_id, owner.federation, owner.account):
+            chain_id, federation, account = found[0]
+            raise ConfigError(
+                f"{self._path.parent} is the data folder of {account} in federation {federation} on chain {chain_id}.",
+                "Give each node and each federation a data_dir of its own.",
+            )
+
+
+@contextmanager
+def open_journal(folder: Path, owner: Owner) -> Iterator[Journal]:
+    """The journal for writing, locked against a second process; the folder is made if it is missing.
+
+    Raises:
+        JournalError: another process has it, or it is damaged.
+        ConfigError: it belongs to another owner, or the folder cannot be used.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise ConfigError(
+            f"The data folder {folder} cannot be used ({error.strerror}).", "Name another data_dir."
+        ) from error
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise JournalError(
+                f"Another node process uses {folder}.", "Stop that one first, or give this node a data_dir of its own."
+            ) from error
+        connection = _connect(folder / FILE, "rwc")
+        try:
+            journal = Journal(connection, folder / FILE)
+            journal._claim(owner)
+            yield journal
+        finally:
+            connection.close()
+    finally:
+        os.close(lock)
+
+
+@contextmanager
+def read_journal(folder: Path) -> Iterator[Journal | None]:
+    """The journal to look at, whether or not a daemon runs; None where there is none yet.
+
+    Raises:
+        JournalError: it is damaged.
+    """
+    path = folder / FILE
+    if not path.exists():
+        yield None
+        return
+    connection = _connect(path, "rw")
+    try:
+        yield Journal(connection, path)
+    finally:
+        connection.close()
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    connection = None
+    try:
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=10)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        verdict = connection.execute("PRAGMA quick_check").fetchone()[0]
+        if verdict != "ok":
+            raise sqlite3.DatabaseError(verdict)
+        connection.executescript(_SCHEMA)
+        path.chmod(0o600)
+    except sqlite3.DatabaseError as error:
+        if connection is not None:
+            connection.close()
+        raise _damaged(path, error) from error
+    return connection
+
+
+def _damaged(path: Path, error: Exception) -> JournalError:
+    return JournalError(
+        f"The journal {path} is damaged or cannot be used ({str(error).splitlines()[0]}).",
+        "Restore its folder, or move it away and start afresh: a commit of the running round can then not be revealed.",
+    )
+
+
+def _prepared(row: tuple[object, ...]) -> Prepared:
+    number, seed, version, data, salt, commitment, step, at = row
+    return Prepared(number, int(seed, 16), version, data, salt, int(commitment), step, at)
+
+
+def _attempt(row: tuple[object, ...]) -> Attempt:
+    tx_hash, purpose, nonce, raw, max_fee, tip, sent_at, *_ = row
+    return Attempt(purpose, nonce, tx_hash, raw, int(max_fee), int(tip), sent_at)

@@ -1,0 +1,150 @@
+"""Six daemons, a real Anvil, real tapes: the main job from deployment to a quote."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fedvol.chain.federation import Phase, Snapshot
+from fedvol.commands.quote import read_quote
+from fedvol.learning.model import ModelSpec, build
+from fedvol.protocol.rule import mean
+from fedvol.protocol.vector import content_id, pack_model, unpack_model, unpack_update
+from fedvol.storage import open_storage
+from scripts._localnet import BIN, Localnet, localnet, run
+from scripts._report import DAY, Judge, forwards
+from scripts.demo import desk_address, first_committed, split_tape
+from tests.realdata import REAL, needs_real_data
+
+ROUNDS = 5
+WINDOW_HOURS = 6.0
+
+pytestmark = [needs_real_data, pytest.mark.timeout(420)]
+
+
+@pytest.fixture(scope="module")
+def judge() -> Judge:
+    assert REAL is not None
+    plan_spec = ModelSpec("ssvi-pillars", ("BTC", "ETH"), tuple(DAY * d for d in (1, 2, 4, 7, 14, 21, 30, 45, 60, 90,
+        120, 180, 270, 365)), 20, 32)  # fmt: skip
+    return Judge(build(plan_spec), split_tape(REAL / "dev_quotes.parquet", None, 0), WINDOW_HOURS)
+
+
+@pytest.fixture(scope="module")
+def net(tmp_path_factory: pytest.TempPathFactory, judge: Judge) -> Iterator[Localnet]:
+    """Runs the rounds once: one desk is killed between commit and reveal, another while it waits, both come back."""
+    assert REAL is not None
+    with localnet(tmp_path_factory.mktemp("net")) as net:
+        for market, price in forwards(judge.market).items():
+            net.set_price(market, price)
+        for name, tape in split_tape(REAL / "dev_quotes.parquet", None, 0).items():
+            net.add_desk(name, tape, WINDOW_HOURS)
+        for desk in net.desks:
+            net.start(desk)
+        wait(net, lambda s: s.clock.number >= 2 and s.phase == Phase.COMMIT and first_committed(net, s) is not None)
+        committed = first_committed(net, net.snapshot())
+        if committed is not None:
+            net.kill(committed)
+            time.sleep(2)
+            net.start(committed)
+        wait(net, lambda s: s.version >= 4)
+        other = next(desk for desk in net.desks if desk is not committed)
+        net.kill(other)
+        net.start(other)
+        wait(net, lambda s: s.version > ROUNDS)
+        yield net
+
+
+def wait(net: Localnet, done: Callable[[Snapshot], bool], seconds: float = 180) -> Snapshot:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        snapshot = net.snapshot()
+        if done(snapshot):
+            return snapshot
+        stopped = [desk for desk in net.desks if desk.process is not None and not desk.alive]
+        assert not stopped, f"{stopped[0].name} stopped:\n{stopped[0].log.read_text()[-3000:]}"
+        time.sleep(0.2)
+    logs = "\n".join(f"== {desk.name}\n{desk.log.read_text()[-1500:]}" for desk in net.desks)
+    raise AssertionError(f"still in {net.snapshot()}\n{logs}")
+
+
+def test_every_final_model_is_the_mean_of_what_was_revealed(net: Localnet) -> None:
+    client, storage = net.client, open_storage(str(net.home / "storage"))
+    head = client.web3.eth.block_number
+    dimension = client.registry.functions.dimension().call()
+    params = client.snapshot().params
+    finals = client.events("RoundFinal", head)
+    assert len(finals) >= ROUNDS
+    for event in finals:
+        version, number = event["args"]["version"], event["args"]["round"]
+        reveals = client.reveals(number, head)
+        assert len(reveals) >= 3
+        updates = np.stack([unpack_update(storage.get(r.content_id), dimension) for r in reveals])
+        before = unpack_model(client.model(version - 1), dimension)
+        expected = pack_model(mean(before, updates, params["clamp"], params["step"]))
+        assert client.model(version) == expected
+        assert event["args"]["contentId"] == content_id(expected)
+
+
+def test_a_killed_desk_loses_nothing(net: Localnet) -> None:
+    """Both came back: nobody was reported silent, and every bond is whole."""
+    assert not net.client.events("SilenceReported", net.client.web3.eth.block_number)
+    for member in net.client.members(net.snapshot()):
+        assert member.bond == net.snapshot().params["bond"]
+        assert member.silences == 0
+
+
+def test_the_joint_model_beats_each_desk_alone_and_a_flat_vol(net: Localnet, judge: Judge) -> None:
+    joint = judge.joint(net.client.model(net.snapshot().version))
+    alone = judge.alone(ROUNDS)
+    assert joint < np.mean(list(alone.values()))
+    assert joint < judge.flat()
+
+
+def test_a_protocol_reads_a_quote(net: Localnet, judge: Judge) -> None:
+    """iv from the contract is the model's own, and put-call parity holds on undiscounted Black-76."""
+    forward = forwards(judge.market)["BTC"]
+    strike = round(forward * 1.1, -3)
+    expiry = net.client.web3.eth.get_block("latest")["timestamp"] + 30 * DAY
+    quote = read_quote(net.client, "BTC", strike, expiry)
+    spec = judge.model.spec
+    weights = spec.to_float(unpack_model(net.client.model(quote["version"]), spec.dimension))
+    vol = judge.model.implied_vol(weights, 0, np.log(strike / quote["forward"]), 30 / 365)
+    assert quote["iv"] == pytest.approx(float(vol), rel=1e-5)
+    assert quote["call"] - quote["put"] == pytest.approx(quote["forward"] - strike, abs=1e-6)
+    assert 0 < quote["delta"] < 0.5
+
+
+def test_commands_read_the_same_chain(net: Localnet) -> None:
+    where = ["--rpc", net.url, "--deployments", net.deployments]
+    shown = json.loads(run([BIN / "fedvol", "federation", "show", "--json", *where], {}))
+    assert len(shown["members"]) == len(net.desks)
+    quoted = json.loads(run([BIN / "fedvol", "quote", "ETH", "-k", 3000, "--json", *where], {}))
+    assert 0.05 < quoted["quotes"][0]["iv"] < 4.5
+    desk = net.desks[0]
+    status = json.loads(
+        run([BIN / "fedvol", "node", "status", "--config", desk.home / "node.toml", "--json"], net.secrets(desk))
+    )
+    assert desk_address(desk).lower() in json.dumps(status).lower()
+
+
+def test_no_secret_reaches_a_log(net: Localnet) -> None:
+    for desk in net.desks:
+        text = desk.log.read_text()
+        assert net.secrets(desk)["FEDVOL_PASSWORD"] not in text
+        assert "private" not in text.lower()
+
+
+def test_a_second_deployment_changes_nothing(net: Localnet, tmp_path: Path) -> None:
+    before = net.deployments.read_text()
+    run(
+        [BIN / "ape", "run", "deploy", "--network", "ethereum:local:foundry", "--account", "TEST::0",
+         "--deployments", net.deployments],
+        {"APE_FOUNDRY_HOST": net.url},
+    )  # fmt: skip
+    assert net.deployments.read_text() == before

@@ -1,0 +1,196 @@
+"""A real Anvil, a real federation on it, real tapes and storage; time passes when a test says so."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from eth_account import Account
+from web3 import Web3
+from web3.contract import Contract
+
+from fedvol.chain.client import connect
+from fedvol.chain.deployment import Deployment
+from fedvol.chain.federation import FederationClient
+from fedvol.learning.model import build
+from fedvol.learning.ssvi_pillars import ssvi_spec
+from fedvol.market.synthetic import generate, write_parquet
+from fedvol.node.config import NodeConfig
+from fedvol.node.daemon import Node, open_node
+from fedvol.protocol.vector import pack_model
+from scripts._anvil import anvil, rpc
+
+PASSWORD = "correct horse"
+BOND = 1_000 * 10**18
+PARAMS = {
+    "seats": 6, "clusterSize": 1, "quorumBps": 5_000, "epochRounds": 4, "seedDelay": 1, "finality": 2, "interval": 60,
+    "commitWindow": 60, "revealWindow": 60, "leadWindow": 20, "proposeWindow": 60, "challengeWindow": 20,
+    "unbonding": 2_000, "clamp": 1 << 19, "step": 2 << 16, "bond": BOND, "silencePenalty": BOND // 20,
+}  # fmt: skip
+ARTEFACTS = Path(__file__).resolve().parents[2] / ".build" / "__local__.json"
+_MNEMONIC = "test test test test test test test test test test test junk"
+
+
+def key_of(index: int) -> str:
+    """Private key of one of Anvil's funded accounts."""
+    Account.enable_unaudited_hdwallet_features()
+    return Account.from_mnemonic(_MNEMONIC, account_path=f"m/44'/60'/0'/0/{index}").key.hex()
+
+
+@pytest.fixture(scope="session")
+def artefacts() -> dict[str, Any]:
+    if not ARTEFACTS.exists():
+        pytest.skip("the contracts are not compiled: run `ape compile`")
+    return json.loads(ARTEFACTS.read_text())["contractTypes"]
+
+
+@pytest.fixture(scope="session")
+def chain_url() -> Iterator[str]:
+    with anvil() as url:
+        yield url
+
+
+@pytest.fixture
+def chain(chain_url: str) -> Iterator[Web3]:
+    """Anvil, put back afterwards to what it was before."""
+    before = rpc(chain_url, "evm_snapshot")
+    yield connect(chain_url)
+    rpc(chain_url, "evm_setAutomine", True)
+    rpc(chain_url, "evm_revert", before)
+
+
+@pytest.fixture
+def deploy(chain: Web3, artefacts: dict[str, Any]) -> Callable[..., Contract]:
+    def deploy_one(name: str, *arguments: object) -> Contract:
+        kind = artefacts[name]
+        factory = chain.eth.contract(abi=kind["abi"], bytecode=kind["deploymentBytecode"]["bytecode"])
+        receipt = chain.eth.wait_for_transaction_receipt(
+            factory.constructor(*arguments).transact({"from": chain.eth.accounts[0]})
+        )
+        return chain.eth.contract(address=receipt["contractAddress"], abi=kind["abi"])
+
+    return deploy_one
+
+
+@dataclass
+class Lab:
+    """One federation that nobody has joined yet, and nodes for it."""
+
+    url: str
+    client: FederationClient
+    folder: Path
+    tape: Path
+    opened: ExitStack
+
+    def config(self, index: int, **changes: Any) -> NodeConfig:
+        """Configuration of the node at Anvil's account `index`, with a key file (a cheap one) and funds."""
+        home = self.folder / f"node{index}"
+        home.mkdir(exist_ok=True)
+        key = home / "key.json"
+        if not key.exists():
+            key.write_text(json.dumps(Account.encrypt(key_of(index), PASSWORD, iterations=2)))
+            founder, node = self.client.web3.eth.accounts[0], Account.from_key(key_of(index)).address
+            self.client.token.functions.mint(node, BOND).transact({"from": founder})
+        desks = ("btc-short", "btc-mid", "btc-long", "eth-short", "eth-long", "wings")
+        settings: dict[str, Any] = {
+            "rpc": self.url,
+            "deployments": self.folder / "deployments.json",
+            "keystore": key,
+            "tape": self.tape,
+            "desk": desks[index % 6],
+            "storage": str(self.folder / "storage"),
+            "data_dir": home / "data",
+            "poll_seconds": 1.0,
+            "training": {"steps": 5},
+        }
+        return NodeConfig(**(settings | changes))
+
+    def node(self, index: int, **changes: Any) -> Node:
+        """Opens a node in this process; it is closed with the test."""
+        return self.opened.enter_context(open_node(self.config(index, **changes)))
+
+    def pass_time(self, seconds: int) -> None:
+        rpc(self.url, "evm_increaseTime", seconds)
+        rpc(self.url, "anvil_mine", 1)
+
+    def cycle(self, *nodes: Node, until: Callable[[], bool], seconds: int = 2, limit: int = 200) -> None:
+        """Lets every node look and act in turn, and time go by, until something holds."""
+        for _ in range(limit):
+            for node in nodes:
+                node.cycle()
+            if until():
+                return
+            self.pass_time(seconds)
+        raise AssertionError(f"{self.client.snapshot()} after {limit} turns")
+
+    @property
+    def round(self) -> int:
+        return self.client.snapshot().clock.number
+
+    @property
+    def version(self) -> int:
+        return self.client.snapshot().version
+
+
+@pytest.fixture(scope="session")
+def tape(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("tape") / "tape.parquet"
+    write_parquet(generate(seed=3, hours=6, snapshots=2), path)
+    return path
+
+
+@pytest.fixture
+def lab(
+    chain: Web3,
+    chain_url: str,
+    deploy: Callable[..., Contract],
+    tape: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Lab]:
+    monkeypatch.setenv("FEDVOL_PASSWORD", PASSWORD)
+    founder = chain.eth.accounts[0]
+    spec = ssvi_spec()
+    token = deploy("BondToken", founder)
+    feeds = [deploy("SettableFeed", founder, 8, price) for price in (60_000 * 10**8, 3_000 * 10**8)]
+    codes = [deploy(name).address for name in ("Federation", "StakeVault", "ModelRegistry", "PricingEngine")]
+    factory = deploy("FederationFactory", *codes)
+    label = b"lab".ljust(32, b"\0")
+    config = {
+        "label": label,
+        "bondToken": token.address,
+        "dimension": spec.dimension,
+        "genesis": pack_model(build(spec).initial_weights()),
+        "markets": [
+            (name.encode().ljust(32, b"\0"), feed.address, 3_600) for name, feed in zip(spec.markets, feeds, strict=True)
+        ],
+        "pillarSeconds": list(spec.pillars),
+        "fractionBits": spec.fraction_bits,
+        "maxModelAge": 7 * 86_400,
+        "params": PARAMS,
+        "admin": founder,
+        "guardian": founder,
+    }
+    receipt = chain.eth.wait_for_transaction_receipt(factory.functions.create(config).transact({"from": founder}))
+    federation, vault, registry, engine = factory.functions.addressesOf(founder, label).call()
+    deployment = Deployment(
+        name="lab",
+        chain_id=chain.eth.chain_id,
+        factory=factory.address,
+        federation=federation,
+        vault=vault,
+        registry=registry,
+        engine=engine,
+        token=token.address,
+        timelock=founder,
+        block=receipt["blockNumber"],
+        spec=json.loads(spec.to_json()),
+    )
+    deployment.save(tmp_path / "deployments.json")
+    with ExitStack() as opened:
+        yield Lab(chain_url, FederationClient(chain, deployment), tmp_path, tape, opened)

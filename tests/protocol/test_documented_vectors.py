@@ -1,0 +1,167 @@
+"""The test vectors of docs/protocol.md, recomputed with the Python twins: the page cannot rot.
+
+A vector is a fenced json block {"vector": kind, "given": …, "gives": …}. Bytes are 0x-hex; integers that a JSON reader may
+not hold exactly are decimal strings.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fedvol.market.holdout import row_hash, split_holdout
+from fedvol.protocol import black76, fixedpoint, rule, ssvi, surface, vector
+from fedvol.protocol.commitment import COMMIT_TYPEHASH, RoundId, commitment, round_seed
+from fedvol.protocol.seat import seat
+from fedvol.storage.cid import cid_of
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
+VECTORS = [json.loads(block) for block in re.findall(r"^```json\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)]
+SPECIFIED_IN = ("IFederation", "IModelRegistry", "IStakeVault")
+
+
+def octets(text: str) -> bytes:
+    return bytes.fromhex(text.removeprefix("0x"))
+
+
+def shown(data: bytes) -> str:
+    return f"0x{data.hex()}"
+
+
+def content_id(data: str) -> dict[str, str]:
+    digest = vector.content_id(octets(data))
+    return {"content_id": shown(digest), "cid": cid_of(digest)}
+
+
+def pack_update(update: list[int]) -> dict[str, str]:
+    return {"bytes": shown(vector.pack_update(update))}
+
+
+def unpack_update(data: str, dimension: int) -> dict[str, list[int]]:
+    return {"update": vector.unpack_update(octets(data), dimension).tolist()}
+
+
+def pack_model(weights: list[int]) -> dict[str, str]:
+    return {"bytes": shown(vector.pack_model(weights))}
+
+
+def seed_of(block_hash: str, federation: str, round_number: int) -> dict[str, str]:
+    return {"seed": str(round_seed(octets(block_hash), federation, round_number))}
+
+
+def seats(seed: str, members: int, selected: int) -> dict[str, Any]:
+    return {"seats": [seat(int(seed), i, members) for i in range(members)], "lead_seat": int(seed) % selected}
+
+
+def commit_hash(
+    chain_id: int, federation: str, round_number: int, seed: str, node: str, content_id: str, annex: str, salt: str
+) -> dict[str, str]:
+    where = RoundId(chain_id, federation, round_number, int(seed))
+    first_bits = commitment(where, node, octets(content_id), octets(salt), octets(annex))
+    return {"typehash": shown(COMMIT_TYPEHASH), "commitment": f"0x{first_bits:052x}"}
+
+
+def mean_rule(model: list[int], updates: list[list[int]], clamp: int, step: int) -> dict[str, Any]:
+    moved = rule.mean(np.array(model), np.array(updates), clamp, step)
+    return {"model": moved.tolist(), "largest_move": rule.largest_move(clamp, step)}
+
+
+def hash_of_row(share: float, **row: Any) -> dict[str, Any]:
+    frame = pd.DataFrame([row])
+    return {"hash": f"0x{int(row_hash(frame)[0]):016x}", "held_out": len(split_holdout(frame, share)[1]) == 1}
+
+
+def constants() -> dict[str, Any]:
+    numbers = {name: getattr(fixedpoint, name) for name in ("LN2", "INV_LN2", "INV_SQRT_2PI", "SQRT2_Q64")}
+    rows = {name: getattr(fixedpoint, name) for name in ("LN_P", "LN_Q", "EXP_P", "EXP_Q", "MILLS_P", "MILLS_Q")}
+    return (
+        {name: str(value) for name, value in numbers.items()}
+        | {"MAX_RHO": str(surface.MAX_RHO)}
+        | {name: [str(value) for value in row] for name, row in rows.items()}
+    )
+
+
+def functions(sqrt: str, ln_ratio: list[str], exp: str, mills: str) -> dict[str, str]:
+    return {
+        "sqrt": str(fixedpoint.sqrt(int(sqrt))),
+        "ln_ratio": str(fixedpoint.ln_ratio(*(int(number) for number in ln_ratio))),
+        "exp": str(fixedpoint.exp(int(exp))),
+        "mills": str(fixedpoint.mills(int(mills))),
+    }
+
+
+def quote(
+    weights: list[int], pillars: list[int], fraction_bits: int, seconds: int, forward: str, strike: str
+) -> dict[str, Any]:
+    """As `PricingEngine` composes the libraries."""
+    slice_ = surface.slice_at(weights, pillars, fraction_bits, seconds)
+    k = fixedpoint.ln_ratio(int(strike), int(forward))
+    variance = ssvi.total_variance(*slice_, k)
+    sigma, deviation = ssvi.implied_vol(variance, seconds), fixedpoint.sqrt(variance << fixedpoint.SCALE)
+    terms = black76.terms(int(forward), int(strike), k, deviation)
+    greeks = black76.greeks(int(forward), terms.density, deviation, sigma, seconds)
+    found = {
+        **slice_._asdict(),
+        "k": k,
+        "variance": variance,
+        "sigma": sigma,
+        "deviation": deviation,
+        "density": terms.density,
+        "quote": {
+            "iv": _wad(sigma),
+            "call": terms.call,
+            "put": terms.put,
+            "delta": _wad(terms.delta),
+            **greeks._asdict(),
+        },
+    }
+    logs = [str(surface.log_maturity(pillar)) for pillar in pillars]
+    return {"log_maturities": logs} | _as_text(found)
+
+
+def _wad(x: int) -> int:
+    return x * black76.WAD >> fixedpoint.SCALE
+
+
+def _as_text(found: dict[str, Any]) -> dict[str, Any]:
+    return {key: _as_text(value) if isinstance(value, dict) else str(value) for key, value in found.items()}
+
+
+TWINS = {
+    "content_id": content_id,
+    "pack_update": pack_update,
+    "unpack_update": unpack_update,
+    "pack_model": pack_model,
+    "seed": seed_of,
+    "seats": seats,
+    "commitment": commit_hash,
+    "mean": mean_rule,
+    "row_hash": hash_of_row,
+    "constants": constants,
+    "functions": functions,
+    "quote": quote,
+}
+
+
+@pytest.mark.parametrize("documented", VECTORS, ids=lambda documented: documented["vector"])
+def test_vector_is_what_the_code_gives(documented: dict[str, Any]) -> None:
+    assert TWINS[documented["vector"]](**documented["given"]) == documented["gives"]
+
+
+def test_every_encoding_has_a_vector() -> None:
+    assert {documented["vector"] for documented in VECTORS} == set(TWINS)
+
+
+@pytest.mark.parametrize("name", SPECIFIED_IN)
+def test_every_event_is_listed_as_the_interface_declares_it(name: str) -> None:
+    interface = (ROOT / "contracts" / "interfaces" / f"{name}.sol").read_text(encoding="utf-8")
+    events = re.findall(r"^ +(event .*;)$", interface, re.MULTILINE)
+    assert events
+    assert [event for event in events if event not in PAGE] == []
