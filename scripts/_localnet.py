@@ -18,6 +18,7 @@ from eth_account import Account
 from fedvol.chain.client import abi, connect
 from fedvol.chain.deployment import Deployment
 from fedvol.chain.federation import FederationClient, Snapshot
+from fedvol.node.keystore import address_of
 from scripts._anvil import anvil
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,6 +40,14 @@ class Desk:
         return self.home / "tape.parquet"
 
     @property
+    def config(self) -> Path:
+        return self.home / "node.toml"
+
+    @property
+    def address(self) -> str:
+        return address_of(self.home / "key.json")
+
+    @property
     def log(self) -> Path:
         return self.home / "node.log"
 
@@ -54,6 +63,7 @@ class Localnet:
     url: str
     home: Path
     client: FederationClient
+    window_hours: float
     desks: list[Desk] = field(default_factory=list)
 
     @property
@@ -78,7 +88,7 @@ class Localnet:
     def set_price(self, market: str, price: float) -> None:
         self.send("SettableFeed", self.client.deployment.feeds[market], "set", int(price * 10**8))
 
-    def add_desk(self, name: str, tape: pd.DataFrame, window_hours: float) -> Desk:
+    def add_desk(self, name: str, tape: pd.DataFrame) -> Desk:
         """A desk with a tape of its own, a funded account, and a configuration made as a participant makes it."""
         desk = Desk(name, self.home / name)
         desk.home.mkdir(parents=True)
@@ -86,10 +96,9 @@ class Localnet:
         account = Account.create()
         run(
             [
-                BIN / "fedvol", "node", "init", "--config", desk.home / "node.toml", "--import-key",
-                "--rpc", self.url, "--chain-id", self.client.deployment.chain_id,
-                "--deployments", self.deployments, "--tape", desk.tape, "--window-hours", window_hours,
-                "--storage", self.home / "storage",
+                BIN / "fedvol", "node", "init", "--config", desk.config, "--keystore", desk.home / "key.json",
+                "--data-dir", desk.home / "data", "--rpc", self.url, "--deployments", self.deployments,
+                "--tape", desk.tape, "--storage", self.home / "storage",
             ],
             env=self.secrets(desk) | {"FEDVOL_PRIVATE_KEY": account.key.hex()},
         )  # fmt: skip
@@ -102,12 +111,21 @@ class Localnet:
     def secrets(self, desk: Desk) -> dict[str, str]:
         return {"FEDVOL_PASSWORD": f"a password of {desk.name}"}
 
+    def settings(self) -> dict[str, str]:
+        """What all desks do differently from a public chain: blocks come fast, and all join before the first round."""
+        return {
+            "FEDVOL_NODE_POLL_SECONDS": "0.5",
+            "FEDVOL_NODE_OPEN_WITH": str(len(self.desks)),
+            "FEDVOL_NODE_WINDOW_HOURS": str(self.window_hours),
+            "OMP_NUM_THREADS": "1",
+        }
+
     def start(self, desk: Desk) -> None:
         with desk.log.open("ab") as log:
             desk.process = subprocess.Popen(
-                [BIN / "fedvol", "node", "run", "--config", desk.home / "node.toml"],
+                [BIN / "fedvol", "node", "run", "--config", desk.config],
                 cwd=desk.home,
-                env=os.environ | self.secrets(desk) | {"OMP_NUM_THREADS": "1"},
+                env=os.environ | self.secrets(desk) | self.settings(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -134,7 +152,7 @@ class Localnet:
 
 
 @contextmanager
-def localnet(home: Path, plan: Path = PLAN, block_time: int = 1) -> Iterator[Localnet]:
+def localnet(home: Path, window_hours: float, plan: Path = PLAN, block_time: int = 1) -> Iterator[Localnet]:
     """Starts Anvil, deploys the plan with ape, and ends every process on the way out, also on Ctrl-C."""
     home.mkdir(parents=True, exist_ok=True)
     with anvil(block_time=block_time, log=home / "anvil.log") as url:
@@ -146,7 +164,7 @@ def localnet(home: Path, plan: Path = PLAN, block_time: int = 1) -> Iterator[Loc
             env={"APE_FOUNDRY_HOST": url},
         )  # fmt: skip
         deployment = Deployment.load(home / "deployments.json")
-        net = Localnet(url, home, FederationClient(connect(url, deployment.chain_id), deployment))
+        net = Localnet(url, home, FederationClient(connect(url, deployment.chain_id), deployment), window_hours)
         try:
             yield net
         finally:

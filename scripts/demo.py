@@ -131,19 +131,10 @@ def run_rounds(net: Localnet, judge: Judge, rounds: int) -> Show:
 def first_committed(net: Localnet, snapshot: Snapshot) -> Desk | None:
     """A desk whose commit is on chain, and whose reveal is not."""
     for desk in net.desks:
-        address = desk_address(desk)
-        _, number, _, state = net.client.federation.functions.ballotOf(address).call()
+        _, number, _, state = net.client.federation.functions.ballotOf(desk.address).call()
         if number == snapshot.clock.number and state == 1:
             return desk
     return None
-
-
-def desk_address(desk: Desk) -> str:
-    from fedvol.node.config import load_config
-
-    from fedvol.node.keystore import address_of
-
-    return address_of(load_config(desk.home / "node.toml").keystore)
 
 
 def read_quotes(net: Localnet, forward: dict[str, float]) -> list[dict[str, object]]:
@@ -187,7 +178,7 @@ def demo(options: argparse.Namespace) -> None:
     shutil.rmtree(options.out, ignore_errors=True)
     what = f"the tape {options.tape}" if options.tape else f"a synthetic market (seed {options.seed})"
     out.print(f"[bold]FedVol[/]: {len(tapes)} desks, {what}. Starting a chain and deploying with ape …")
-    with localnet(options.out) as net:
+    with localnet(options.out, options.window_hours) as net:
         spec = ModelSpec.from_json(json.dumps(net.client.deployment.spec))
         judge = Judge(build(spec), tapes, options.window_hours)
         forward = {market: price for market, price in forwards(judge.market).items() if market in spec.markets}
@@ -195,7 +186,7 @@ def demo(options: argparse.Namespace) -> None:
             net.set_price(market, price)
         with out.status("giving each desk its tape, its key and its bond …"):
             for name, tape in tapes.items():
-                net.add_desk(name, tape, options.window_hours)
+                net.add_desk(name, tape)
         for desk in net.desks:
             net.start(desk)
         show = run_rounds(net, judge, options.rounds)

@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 out = Console()
@@ -20,8 +21,17 @@ def table(title: str, columns: list[str], rows: list[list[object]]) -> None:
         numeric = bool(rows) and all(isinstance(row[i], int | float) for row in rows)
         view.add_column(name, justify="right" if numeric else "left")
     for row in rows:
-        view.add_row(*(f"{cell:,.4g}" if isinstance(cell, float) else str(cell) for cell in row))
+        # Names may come from a tape, the chain or storage: brackets in them are no markup.
+        view.add_row(*(escape(_shown(cell)) for cell in row))
     out.print(view)
+
+
+def _shown(cell: object) -> str:
+    if isinstance(cell, int) and not isinstance(cell, bool):
+        return f"{cell:,}"
+    if isinstance(cell, float):
+        return f"{cell:,.2f}" if abs(cell) >= 100 else f"{cell:.4g}"
+    return str(cell)
 
 
 def emit(value: Any) -> None:

@@ -18,7 +18,7 @@ from fedvol.protocol.vector import content_id, pack_model, unpack_model, unpack_
 from fedvol.storage import open_storage
 from scripts._localnet import BIN, Localnet, localnet, run
 from scripts._report import DAY, Judge, forwards
-from scripts.demo import desk_address, first_committed, split_tape
+from scripts.demo import first_committed, split_tape
 from tests.realdata import REAL, needs_real_data
 
 ROUNDS = 5
@@ -39,11 +39,11 @@ def judge() -> Judge:
 def net(tmp_path_factory: pytest.TempPathFactory, judge: Judge) -> Iterator[Localnet]:
     """Runs the rounds once: one desk is killed between commit and reveal, another while it waits, both come back."""
     assert REAL is not None
-    with localnet(tmp_path_factory.mktemp("net")) as net:
+    with localnet(tmp_path_factory.mktemp("net"), WINDOW_HOURS) as net:
         for market, price in forwards(judge.market).items():
             net.set_price(market, price)
         for name, tape in split_tape(REAL / "dev_quotes.parquet", None, 0).items():
-            net.add_desk(name, tape, WINDOW_HOURS)
+            net.add_desk(name, tape)
         for desk in net.desks:
             net.start(desk)
         wait(net, lambda s: s.clock.number >= 2 and s.phase == Phase.COMMIT and first_committed(net, s) is not None)
@@ -128,9 +128,9 @@ def test_commands_read_the_same_chain(net: Localnet) -> None:
     assert 0.05 < quoted["quotes"][0]["iv"] < 4.5
     desk = net.desks[0]
     status = json.loads(
-        run([BIN / "fedvol", "node", "status", "--config", desk.home / "node.toml", "--json"], net.secrets(desk))
+        run([BIN / "fedvol", "node", "status", "--config", desk.config, "--json"], net.secrets(desk))
     )
-    assert desk_address(desk).lower() in json.dumps(status).lower()
+    assert desk.address.lower() in json.dumps(status).lower()
 
 
 def test_no_secret_reaches_a_log(net: Localnet) -> None:

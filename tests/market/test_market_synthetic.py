@@ -35,6 +35,12 @@ def test_cosine_series_agrees_with_quadrature(years: float) -> None:
     assert got == pytest.approx(expected, abs=1e-11)
 
 
+@pytest.mark.parametrize("years", [1 / 365, 1.0])
+def test_the_forward_is_a_martingale(years: float) -> None:
+    """E[F_T/F_0] = phi(-i) = 1: the drift of the jumps is paid for."""
+    assert MODEL.characteristic(np.array([-1j]), 0.3, years)[0] == pytest.approx(1.0, abs=1e-12)
+
+
 @pytest.fixture(scope="module")
 def tape() -> pd.DataFrame:
     return generate(seed=3)

@@ -53,6 +53,7 @@ def load(tmp_path: Path, content: Any, **options: Any) -> Tape:
     ("changes", "reason"),
     [
         ({"trade_id": "1"}, "duplicate trade_id"),
+        ({"trade_id": "1", "timestamp": NOW - 501}, "duplicate trade_id"),
         ({"instrument_name": "BTC-PERPETUAL"}, "not an option"),
         ({"instrument_name": "BTC-28FEB20"}, "not an option"),
         ({"instrument_name": "BTC-CS-28FEB20-9000_9750"}, "combo"),

@@ -167,7 +167,8 @@ def lab(
         "dimension": spec.dimension,
         "genesis": pack_model(build(spec).initial_weights()),
         "markets": [
-            (name.encode().ljust(32, b"\0"), feed.address, 3_600) for name, feed in zip(spec.markets, feeds, strict=True)
+            (name.encode().ljust(32, b"\0"), feed.address, 3_600)
+            for name, feed in zip(spec.markets, feeds, strict=True)
         ],
         "pillarSeconds": list(spec.pillars),
         "fractionBits": spec.fraction_bits,

@@ -14,9 +14,9 @@ from tests.node.conftest import BOND, PARAMS, Lab
 
 def test_three_nodes_train_a_model_that_anybody_can_recompute(lab: Lab) -> None:
     nodes = [lab.node(i) for i in (1, 2, 3)]
-    before = lab.client.model(0)
+    before = lab.client.model(1)
 
-    lab.cycle(*nodes, until=lambda: lab.version == 2)
+    lab.cycle(*nodes, until=lambda: lab.version == 3)
 
     snapshot = lab.client.snapshot()
     reveals = lab.client.reveals(1, snapshot.block)
@@ -25,5 +25,5 @@ def test_three_nodes_train_a_model_that_anybody_can_recompute(lab: Lab) -> None:
     expected = rule.mean(unpack_model(before, 32), updates, PARAMS["clamp"], PARAMS["step"])
     assert len(reveals) == 3
     assert updates.any(axis=1).all()
-    assert np.array_equal(unpack_model(lab.client.model(1), 32), expected)
+    assert np.array_equal(unpack_model(lab.client.model(2), 32), expected)
     assert not np.array_equal(expected, unpack_model(before, 32))

@@ -1,7 +1,7 @@
 """The test vectors of docs/protocol.md, recomputed with the Python twins: the page cannot rot.
 
-A vector is a fenced json block {"vector": kind, "given": …, "gives": …}. Bytes are 0x-hex; integers that a JSON reader may
-not hold exactly are decimal strings.
+A vector is a fenced json block {"vector": kind, "given": …, "gives": …}. Bytes are 0x-hex; integers that a JSON reader
+may not hold exactly are decimal strings.
 """
 
 from __future__ import annotations

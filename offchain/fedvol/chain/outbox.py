@@ -1,8 +1,8 @@
 """Transactions that arrive once: simulated first, on disk before they leave, repriced while they wait.
 
-One transaction is in flight at a time, so the account's next nonce on the chain is always the one to use. A transaction that
-got stuck is either repeated at a higher price, or replaced by the next one that needs its nonce. The account must be the
-node's own: nothing else may send from it.
+One transaction is in flight at a time, so the account's next nonce on the chain is always the one to use. What got stuck is
+repeated at a higher price, or replaced by the next transaction that needs its nonce. The account must be the node's own:
+nothing else may send from it.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Outbox:
         max_fee_wei: most that a unit of gas may cost, tip included.
         resubmit_after: seconds after which a waiting transaction is repeated at a higher price.
         patience: seconds that `deliver` waits in all.
-        poll: seconds between two looks for the receipt.
+        poll: seconds between two looks for the receipt, at most.
     """
 
     def __init__(
@@ -137,6 +137,7 @@ class Outbox:
             ChainError: the RPC fails.
         """
         deadline = time.monotonic() + self._patience
+        pause = 0.05
         while True:
             # The nonce comes first: if it is used up, the receipt of whatever used it is there to be found.
             nonce = self._next_nonce()
@@ -148,7 +149,8 @@ class Outbox:
                 raise Unmined(
                     f"{purpose} is not in a block after {self._patience:g} s.", "Wait, or allow a higher max_fee_gwei."
                 )
-            self._sleep(self._poll)
+            self._sleep(pause)
+            pause = min(2 * pause, self._poll)
 
     def _receipt(self, purpose: str, seen: int) -> TxReceipt | None:
         for attempt in self._log.attempts(purpose):

@@ -41,8 +41,6 @@ def inspect(
 
     Example: `fedvol market inspect trades.csv.gz --by desk`
     """
-    from rich.markup import escape
-
     from fedvol.market.summary import summarize
     from fedvol.market.tape import load_tape
 
@@ -58,7 +56,7 @@ def inspect(
         [*heads, "market", "rows", "expiries", "vol: min mid max", "k: min max"],
         [
             [
-                *([escape(g["desk"])] if by else []),
+                *([g["desk"]] if by else []),
                 f"{g['market']} {g['band']}",
                 g["rows"],
                 g["expiries"],

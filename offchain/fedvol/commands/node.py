@@ -23,44 +23,65 @@ Config = Annotated[Path, typer.Option("--config", help="The node's configuration
 @app.command()
 def init(
     tape: Annotated[Path, typer.Option(help="Your tape: a file, or a folder of files.")],
-    storage: Annotated[str, typer.Option(help="Folder that all nodes share, or ipfs+http://host:port.")],
     config: Config = Path("node.toml"),
     rpc: Rpc = DEFAULT_RPC,
+    chain_id: Annotated[int | None, typer.Option(help="Refuse any other chain. [default: the deployment's]")] = None,
     deployments: Deployments = DEFAULT_DEPLOYMENTS,
     name: Name = None,
     desk: Annotated[str | None, typer.Option(help="Use the rows of one desk only.")] = None,
-    keystore: Annotated[Path, typer.Option(help="Key file to write.")] = Path("node.key.json"),
-    data_dir: Annotated[Path, typer.Option(help="The node's own folder, for its journal.")] = Path("node-data"),
+    desk_column: Annotated[str | None, typer.Option(help="The tape's column that names the desk.")] = None,
+    window_hours: Annotated[float | None, typer.Option(help="Train on the newest hours of the tape.")] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            help="ipfs+http://host:port, or a folder that all nodes share. [default: storage, beside the config]"
+        ),
+    ] = None,
+    keystore: Annotated[
+        Path | None, typer.Option(help="Key file to write. [default: key.json, beside the config]")
+    ] = None,
+    import_key: Annotated[
+        bool, typer.Option("--import-key", help=f"Take the private key in {PRIVATE_KEY} (hex); else it is a new one.")
+    ] = False,
     password_file: Annotated[
-        Path | None, typer.Option(help="Holds the password; else FEDVOL_PASSWORD, else asked.")
+        Path | None, typer.Option(help="Holds the key file's password; else FEDVOL_PASSWORD, else it is asked.")
     ] = None,
 ) -> None:
     """Writes a configuration with a comment on every setting, and an encrypted key file. Overwrites nothing.
 
-    The key is new, or the one in FEDVOL_PRIVATE_KEY (hex). Relative paths in the configuration start at its folder.
+    The journal will lie in the folder `data` beside the configuration: one node, one folder.
 
-    Example: fedvol node init --tape trades.parquet --storage ipfs+http://127.0.0.1:5001 --deployments deployments/1.json
+    Example: fedvol node init --tape trades.csv.gz --deployments deployments/1.json --storage ipfs+http://127.0.0.1:5001
     """
     from fedvol.node.config import write_config
     from fedvol.node.keystore import create
 
     if config.exists():
         raise ConfigError(f"{config} exists and is not overwritten.", "Name another file with --config.")
-    address = create(keystore, _new_password(password_file), os.environ.get(PRIVATE_KEY))
+    if import_key and PRIVATE_KEY not in os.environ:
+        raise ConfigError(f"--import-key finds no {PRIVATE_KEY}.", "Set it to the key, 32 bytes in hex.")
+    key_file = (keystore or config.parent / "key.json").absolute()
+    address = create(key_file, _new_password(password_file), os.environ[PRIVATE_KEY] if import_key else None)
+    storage = storage or str(config.parent / "storage")
     write_config(
         config,
-        rpc=rpc,
-        deployments=deployments,
-        federation=name,
-        keystore=keystore,
-        password_file=password_file,
-        tape=tape,
-        desk=desk,
-        storage=storage,
-        data_dir=data_dir,
+        {
+            "rpc": rpc,
+            "chain_id": chain_id,
+            "deployments": str(deployments.absolute()),
+            "federation": name,
+            "keystore": str(key_file),
+            "password_file": str(password_file.absolute()) if password_file else None,
+            "tape": str(tape.absolute()),
+            "desk": desk,
+            "desk_column": desk_column,
+            "window_hours": window_hours,
+            "storage": storage if ":" in storage else str(Path(storage).absolute()),
+            "data_dir": "data",
+        },
     )
     out.print(f"account  {address}", soft_wrap=True)
-    out.print(f"key      {keystore}  (keep a copy, and its password)", soft_wrap=True)
+    out.print(f"key      {key_file}  (keep a copy, and its password)", soft_wrap=True)
     out.print(f"config   {config}", soft_wrap=True)
     out.print(f"Send the account gas and bond tokens, then: fedvol node run --config {config}", soft_wrap=True)
 

@@ -166,40 +166,19 @@ def _explain(path: Path, error: ValidationError) -> ConfigError:
     return ConfigError(f"{path}: {key}: {first['msg']}{given}{others}.", "Correct it.")
 
 
-def write_config(
-    path: Path,
-    *,
-    rpc: str,
-    deployments: Path,
-    federation: str | None,
-    keystore: Path,
-    password_file: Path | None,
-    tape: Path,
-    desk: str | None,
-    storage: str,
-    data_dir: Path,
-) -> None:
-    """Writes a new configuration with a comment on every setting; paths are made absolute.
+def write_config(path: Path, settings: dict[str, str | int | float | None]) -> None:
+    """Writes a new configuration with a comment on every setting; what is None stays an example.
 
     Raises:
         ConfigError: the file exists, or cannot be written.
     """
 
-    def line(name: str, value: object, example: str) -> str:
-        # A JSON string is a TOML string.
-        return f"# {name} = {json.dumps(example)}" if value is None else f"{name} = {json.dumps(str(value))}"
+    def line(name: str, example: str | int | float) -> str:
+        value = settings.get(name)
+        # A JSON string or number is one in TOML, too.
+        return f"# {name} = {json.dumps(example)}" if value is None else f"{name} = {json.dumps(value)}"
 
-    text = TEMPLATE.format(
-        rpc=line("rpc", rpc, ""),
-        deployments=line("deployments", deployments.absolute(), ""),
-        federation=line("federation", federation, "name"),
-        keystore=line("keystore", keystore.absolute(), ""),
-        password_file=line("password_file", password_file and password_file.absolute(), "password.txt"),
-        tape=line("tape", tape.absolute(), ""),
-        desk=line("desk", desk, "name"),
-        storage=line("storage", storage if ":" in storage else Path(storage).absolute(), ""),
-        data_dir=line("data_dir", data_dir.absolute(), ""),
-    )
+    text = TEMPLATE.format(**{name: line(name, example) for name, example in EXAMPLES.items()})
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x") as file:
@@ -209,6 +188,21 @@ def write_config(
     except OSError as error:
         raise ConfigError(f"{path} cannot be written ({error.strerror}).", "Name another place.") from error
 
+
+EXAMPLES: dict[str, str | int | float] = {
+    "rpc": "http://127.0.0.1:8545",
+    "chain_id": 1,
+    "deployments": "deployments/1.json",
+    "federation": "btc-eth",
+    "keystore": "key.json",
+    "password_file": "password",
+    "tape": "trades.csv.gz",
+    "desk": "name",
+    "desk_column": "desk",
+    "window_hours": 24.0,
+    "storage": "ipfs+http://127.0.0.1:5001",
+    "data_dir": "data",
+}
 
 TEMPLATE = """\
 # A FedVol node. Any setting can also come from the environment as FEDVOL_NODE_<NAME>, which wins over this file.
@@ -220,7 +214,7 @@ TEMPLATE = """\
 {deployments}
 {federation}
 # Refuse any other chain (default: the deployment's).
-# chain_id = 1
+{chain_id}
 # Blocks under the head from which the reveals of others are read.
 # confirmations = 1
 # Most that a unit of gas may cost.
@@ -243,9 +237,9 @@ TEMPLATE = """\
 {tape}
 # Train on the rows of one desk only.
 {desk}
-# desk_column = "desk"
+{desk_column}
 # Train on the newest hours of the tape; a share of its rows, chosen by hash, never trains.
-# window_hours = 24.0
+{window_hours}
 # holdout = 0.5
 
 # ---- where packed updates and models are pinned: a folder that all nodes share, or ipfs+http://127.0.0.1:5001

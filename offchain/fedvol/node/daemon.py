@@ -1,7 +1,6 @@
 """One participant: reads the chain at one block, decides, acts only where the act is missing, and sleeps.
 
-Nothing but the journal is remembered from cycle to cycle that a decision needs, so a process that is killed anywhere and started
-again just goes on.
+What must survive lies in the journal and on the chain: a process that is killed anywhere and started again just goes on.
 """
 
 from __future__ import annotations
@@ -198,8 +197,8 @@ class Node:
         amount = max(bond - node.bond, 1)  # what a former member has not withdrawn counts
         if node.tokens < amount:
             raise NoFunds(
-                f"{node.address} holds {node.tokens} of the bond token {self._client.token.address} and must bond {amount}.",
-                "Send it some (amounts in the token's smallest unit).",
+                f"{node.address} holds {node.tokens} smallest units of the bond token and must bond {amount}.",
+                f"Send it some; the token is at {self._client.token.address}.",
             )
         token, vault = self._client.token.functions, self._client.vault.address
         allowed = call_rpc(lambda: token.allowance(node.address, vault).call(block_identifier=s.block))
@@ -329,7 +328,7 @@ def open_node(config: NodeConfig) -> Iterator[Node]:
 
 
 def run(config: NodeConfig, rounds: int | None = None) -> None:
-    """Runs the daemon until SIGTERM or SIGINT, or for a number of published rounds. A second signal kills it, which is safe."""
+    """Runs the daemon until SIGTERM or SIGINT, or for some published rounds. A second signal kills it at once."""
     with open_node(config) as node:
 
         def stop(number: int, _: object) -> None:

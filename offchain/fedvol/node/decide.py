@@ -47,8 +47,12 @@ class View:
 
 @dataclass(frozen=True)
 class Roles:
-    """What this node takes part in. `stagger`: seconds between one node's turn and the next one's for acts that one node
-    does for all; `open_with`: see `fedvol.node.config.NodeConfig`."""
+    """What this node takes part in.
+
+    Attributes:
+        open_with: fewest members with which it opens a round.
+        stagger: seconds from one node's turn to the next one's, in acts that one node does for all.
+    """
 
     join: bool = True
     propose: bool = True

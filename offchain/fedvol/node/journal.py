@@ -1,7 +1,7 @@
 """What a node must not forget, on disk before the transaction that depends on it leaves: updates, salts, transactions.
 
-One SQLite file in the node's data folder, written ahead (WAL) and synced at every commit. It belongs to one account in one
-federation on one chain, and to one process at a time.
+One SQLite file in the node's data folder, written ahead (WAL) and synced at every commit. It belongs to one account in
+one federation on one chain, and to one process at a time.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ class Trainer:
         rows = rows_from_tape(train, self.spec.markets)
         if not len(rows):
             raise TapeError(
-                f"{self._tape} has no row to train {', '.join(self.spec.markets)} on in its last {self._hours:g} hours.",
+                f"{self._tape} has no row of {', '.join(self.spec.markets)} to train on in its last {self._hours:g} h.",
                 "Look at it with `fedvol market inspect`; raise window_hours, or lower holdout.",
             )
         return rows

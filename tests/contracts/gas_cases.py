@@ -1,0 +1,118 @@
+"""What every transaction costs, from receipts (the 21,000 included), in one federation of the largest usual size.
+
+Everything that enters calldata or storage is fixed here, or chosen without zero bytes, so that the figures are the same on
+every run: founder and factory come from accounts that nothing else uses, commitments and salts are searched for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+from fedvol.protocol import commitment as twin
+from fedvol.protocol.vector import pack_model
+from tests.contracts import pricing_gas
+from tests.contracts.arena import BOND, PARAMS, Arena, config_of
+
+CEILINGS = {
+    "register_and_bond": 160_000,
+    "commit": 37_500,
+    "commit_new_seat": 52_000,
+    "reveal": 40_000,
+    "propose": 200_000,
+    "publish": 350_000,
+    "black76": 2_900,
+    "ssvi_iv": 1_300,
+    "quote_pure": 3_500,
+    "quote_full": 25_000,
+}
+CODE_SIZE_CEILING = 24_576  # EIP-170
+CONTRACTS = ("Federation", "StakeVault", "ModelRegistry", "PricingEngine", "FederationFactory", "Timelock")
+
+WEIGHTS = 110
+PILLARS = [86_400 * days for days in (1, 2, 4, 7, 14, 30, 60, 90, 180)]
+MARKETS = 10
+CONTENT = hashlib.sha256(b"update").digest()
+ANNEX = bytes(32)
+
+
+def opening(arena: Arena, node: str) -> tuple[int, bytes]:
+    """A commitment to CONTENT and its salt, neither with a zero byte: those are cheaper as calldata."""
+    clock = arena.federation.clock()
+    where = twin.RoundId(arena.chain.chain_id, arena.federation.address, int(clock.number), int(clock.seed))
+    salts = (hashlib.sha256(i.to_bytes(8, "big")).digest() for i in count())
+    candidates = ((twin.commitment(where, node, CONTENT, salt), salt) for salt in salts)
+    return next(c for c in candidates if 0 not in c[0].to_bytes(26, "big") + c[1])
+
+
+def wide_arena(project: Any, chain: Any, founder: Any, guardian: Any) -> tuple[Arena, int]:
+    """A federation of 110 weights (10 markets of 9 pillars), and what `create` cost."""
+    codes = [founder.deploy(getattr(project, n)) for n in CONTRACTS[:4]]
+    token = founder.deploy(project.BondToken, founder)
+    feed = founder.deploy(project.SettableFeed, founder, 8, 10**13)
+    factory = founder.deploy(project.FederationFactory, *codes)
+    config = config_of(token, [feed, feed], founder, guardian, dimension=WEIGHTS, epochRounds=2)
+    config["genesis"] = pack_model(np.full(WEIGHTS, 0x01020304))
+    config["pillarSeconds"] = PILLARS
+    config["markets"] = [(bytes([65 + i]) * 32, feed.address, 3_600) for i in range(MARKETS)]
+    receipt = factory.create(config, sender=founder)
+    parts = factory.addressesOf(founder, config["label"])
+    arena = Arena(
+        chain=chain, founder=founder, guardian=guardian, token=token, factory=factory, feeds=[feed],
+        federation=project.Federation.at(parts.federation), vault=project.StakeVault.at(parts.vault),
+        registry=project.ModelRegistry.at(parts.registry), engine=project.PricingEngine.at(parts.engine),
+        genesis=config["genesis"],
+    )  # fmt: skip
+    return arena, receipt.gas_used
+
+
+def measure(project: Any, chain: Any, accounts: Any) -> dict[str, int]:
+    """Gas by name. Where a cost depends on who comes when, it is the dearest; `commit` and `reveal` are those of all who
+    do not end the phase, `commit_last` and `reveal_last` of the one who does."""
+    founder, guardian = accounts[18], accounts[17]
+    nodes = [accounts[i] for i in (14, 15, 16)]
+    gas: dict[str, int] = {}
+    arena, gas["create"] = wide_arena(project, chain, founder, guardian)
+    federation = arena.federation
+
+    joins = []
+    for node in nodes:
+        arena.fund(node)
+        joins.append(federation.join(BOND, sender=node).gas_used)
+    gas["register_and_bond"] = max(joins)
+
+    def round_(names: tuple[str, str]) -> None:
+        """Opens, draws, commits, reveals; the gas of the commits goes under `names`."""
+        arena.pass_to_opening()
+        gas["open"] = max(gas.get("open", 0), federation.open(sender=founder).gas_used)
+        arena.pass_blocks(2)
+        gas["draw"] = max(gas.get("draw", 0), federation.draw(sender=founder).gas_used)
+        arena.pass_settling()
+        openings = {n: opening(arena, n.address) for n in nodes}
+        commits = [federation.commit(openings[n][0], sender=n).gas_used for n in nodes]
+        gas[names[0]], gas[names[1]] = max(commits[:-1]), commits[-1]
+        arena.pass_settling()
+        reveals = [federation.reveal(CONTENT, ANNEX, openings[n][1], sender=n).gas_used for n in nodes]
+        gas["reveal"], gas["reveal_last"] = max(reveals[:-1]), reveals[-1]
+        arena.pass_settling()
+
+    round_(("commit_new_seat", "commit_new_seat_last"))
+    model = pack_model(np.full(WEIGHTS, 0x01020305))
+    gas["propose"] = federation.propose(model, sender=arena.lead(nodes)).gas_used
+    arena.pass_phase()
+    gas["publish"] = federation.publish(model, sender=founder).gas_used
+    round_(("commit", "commit_last"))
+    gas["exit"] = federation.exit(sender=nodes[0]).gas_used
+    arena.pass_to("Void")
+    federation.settleExits(8, sender=founder)
+    arena.pass_time(PARAMS["unbonding"])
+    gas["withdraw"] = arena.vault.withdraw(nodes[0], sender=nodes[0]).gas_used
+    return dict(sorted((gas | pricing_gas.measure(project, accounts)).items()))
+
+
+def code_sizes(project: Any) -> dict[str, int]:
+    """Bytes of code by contract."""
+    return {name: len(getattr(project, name).contract_type.get_runtime_bytecode()) for name in CONTRACTS}
