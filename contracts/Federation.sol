@@ -8,6 +8,7 @@ import {Pausable} from "@openzeppelin/contracts/utils/Pausable.sol";
 import {IFederation} from "./interfaces/IFederation.sol";
 import {IModelRegistry} from "./interfaces/IModelRegistry.sol";
 import {IStakeVault} from "./interfaces/IStakeVault.sol";
+import {BallotLib, BallotWord} from "./libraries/BallotLib.sol";
 import {ClockLib, ClockWord} from "./libraries/ClockLib.sol";
 import {CommitLib} from "./libraries/CommitLib.sol";
 import {ParamsLib} from "./libraries/ParamsLib.sol";
@@ -47,7 +48,7 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
     /// @dev The first `_epoch.count` are the epoch's frozen members; those behind them join at the next epoch.
     address[] private _members;
     mapping(address => Member) private _memberOf;
-    mapping(address => Ballot) private _ballots;
+    mapping(address => BallotWord) private _ballots;
     address[] private _exits;
     uint256 private _exitsDone;
 
@@ -84,7 +85,7 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
         _memberOf[msg.sender] = Member(Status.Joining, uint32(_members.length), _memberOf[msg.sender].silences);
         _members.push(msg.sender);
         // Written once here, so that the first round's commit costs what every later one does.
-        if (_ballots[msg.sender].commitment == 0) _ballots[msg.sender] = Ballot(1, 0, NO_SEAT, 0);
+        if (_ballots[msg.sender].commitment() == 0) _ballots[msg.sender] = BallotLib.pack(1, 0, NO_SEAT, 0);
         emit Joining(msg.sender, total);
         vault.bond(msg.sender, amount);
     }
@@ -157,14 +158,14 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
         ClockWord c = _clock;
         if (!c.acceptsCommits()) revert WrongPhase(_phase(c), Phase.Commit);
         if (commitment == 0) revert EmptyCommitment();
-        Ballot memory ballot = _ballots[msg.sender];
+        BallotWord ballot = _ballots[msg.sender];
         uint24 number = c.number();
-        if (ballot.round == number) revert AlreadyCommitted(msg.sender);
+        if (ballot.round() == number) revert AlreadyCommitted(msg.sender);
         // A ballot of this epoch still knows its seat; an older one, or none, asks the shuffle once.
-        uint8 seat = ballot.round >= c.epochStart() ? ballot.seat : _drawSeat(msg.sender);
+        uint8 seat = ballot.round() >= c.epochStart() ? ballot.seat() : _drawSeat(msg.sender);
         if (seat >= c.selected()) revert NotSelected(msg.sender);
 
-        _ballots[msg.sender] = Ballot(commitment, number, seat, COMMITTED);
+        _ballots[msg.sender] = BallotLib.pack(commitment, number, seat, COMMITTED);
         _clock = c.countCommit();
         emit Committed(number, msg.sender, seat);
     }
@@ -173,16 +174,15 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
     function reveal(bytes32 contentId, bytes32 annex, bytes32 salt) external {
         ClockWord c = _clock;
         if (!c.acceptsReveals()) revert WrongPhase(_phase(c), Phase.Reveal);
-        Ballot memory ballot = _ballots[msg.sender];
+        BallotWord ballot = _ballots[msg.sender];
         uint24 number = c.number();
-        if (ballot.round != number) revert NothingToReveal(msg.sender);
-        if (ballot.state == REVEALED) revert AlreadyRevealed(msg.sender);
-        if (ballot.commitment != CommitLib.commitment(number, c.seed(), msg.sender, contentId, annex, salt)) {
+        if (ballot.round() != number) revert NothingToReveal(msg.sender);
+        if (ballot.state() == REVEALED) revert AlreadyRevealed(msg.sender);
+        if (ballot.commitment() != CommitLib.commitment(number, c.seed(), msg.sender, contentId, annex, salt)) {
             revert CommitmentMismatch(msg.sender);
         }
 
-        ballot.state = REVEALED;
-        _ballots[msg.sender] = ballot;
+        _ballots[msg.sender] = ballot.withState(REVEALED);
         _clock = c.countReveal();
         emit Revealed(number, msg.sender, contentId, annex, salt);
     }
@@ -229,11 +229,11 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
     /// @inheritdoc IFederation
     function reportSilence(address node) external {
         ClockWord c = _clock;
-        Ballot storage ballot = _ballots[node];
+        BallotWord ballot = _ballots[node];
         // Where too few committed, nobody was asked to reveal.
-        bool late = ballot.round == c.number() && c.hasCommitQuorum() && block.timestamp >= c.revealEnd();
-        if (ballot.state != COMMITTED || !late) revert NotSilent(node);
-        ballot.state = SILENT;
+        bool late = ballot.round() == c.number() && c.hasCommitQuorum() && block.timestamp >= c.revealEnd();
+        if (ballot.state() != COMMITTED || !late) revert NotSilent(node);
+        _ballots[node] = ballot.withState(SILENT);
         Member storage member = _memberOf[node];
         uint256 penalty = uint256(_params.silencePenalty) << Math.min(member.silences, 3);
         if (member.silences < type(uint8).max) ++member.silences;
@@ -287,7 +287,7 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
 
     /// @inheritdoc IFederation
     function ballotOf(address node) external view returns (Ballot memory) {
-        return _ballots[node];
+        return _ballots[node].unpack();
     }
 
     /// @inheritdoc IFederation
@@ -298,8 +298,8 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
 
     /// @inheritdoc IFederation
     function seatOf(address node) public view returns (uint8) {
-        Ballot memory ballot = _ballots[node];
-        return ballot.round != 0 && ballot.round >= _clock.epochStart() ? ballot.seat : _drawSeat(node);
+        BallotWord ballot = _ballots[node];
+        return ballot.round() != 0 && ballot.round() >= _clock.epochStart() ? ballot.seat() : _drawSeat(node);
     }
 
     /// @inheritdoc IFederation
@@ -353,10 +353,11 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
     // ------------------------------------------------------------------ seats and the member list
 
     function _drawSeat(address node) private view returns (uint8) {
-        Member memory member = _memberOf[node];
-        uint256 count = _epoch.count;
-        if (member.status == Status.None || member.index >= count) return NO_SEAT;
-        return uint8(Math.min(SeatLib.seat(_epoch.seed, member.index, count), NO_SEAT));
+        Member storage member = _memberOf[node];
+        (uint64 seed, uint32 count, uint32 index) = (_epoch.seed, _epoch.count, member.index);
+        if (member.status == Status.None || index >= count) return NO_SEAT;
+        uint256 seat = SeatLib.seat(seed, index, count);
+        return seat < NO_SEAT ? uint8(seat) : NO_SEAT;
     }
 
     function _leave(address node) private {

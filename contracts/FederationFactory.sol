@@ -5,7 +5,7 @@ import {Clones} from "@openzeppelin/contracts/proxy/Clones.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {IFederation, IFederationTypes} from "./interfaces/IFederation.sol";
 import {IFederationFactory} from "./interfaces/IFederationFactory.sol";
-import {IModelRegistry} from "./interfaces/IModelRegistry.sol";
+import {IModelReader, IModelRegistry} from "./interfaces/IModelRegistry.sol";
 import {IPricingEngine} from "./interfaces/IPricingEngine.sol";
 import {IStakeVault} from "./interfaces/IStakeVault.sol";
 
@@ -36,12 +36,19 @@ contract FederationFactory is IFederationFactory {
         parts.federation = federationCode.cloneDeterministic(salt);
         parts.vault = vaultCode.cloneDeterministic(salt);
         parts.registry = registryCode.cloneDeterministic(salt);
-        parts.engine = engineCode.cloneDeterministic(salt);
+        parts.engine = engineCode.cloneDeterministicWithImmutableArgs(
+            IPricingEngine(engineCode).pack(
+                parts.registry, config.markets, config.pillarSeconds, config.fractionBits, config.maxModelAge
+            ),
+            salt
+        );
         _parts[parts.federation] = parts;
         emit FederationCreated(msg.sender, config.label, parts);
 
         IStakeVault(parts.vault).initialize(IERC20(config.bondToken), parts.federation);
-        IModelRegistry(parts.registry).initialize(parts.federation, config.dimension, config.genesis);
+        IModelRegistry(parts.registry).initialize(
+            parts.federation, config.dimension, config.genesis, IModelReader(parts.engine)
+        );
         IPricingEngine(parts.engine).initialize(
             parts.registry,
             config.admin,
@@ -61,7 +68,7 @@ contract FederationFactory is IFederationFactory {
         parts.federation = federationCode.predictDeterministicAddress(salt);
         parts.vault = vaultCode.predictDeterministicAddress(salt);
         parts.registry = registryCode.predictDeterministicAddress(salt);
-        parts.engine = engineCode.predictDeterministicAddress(salt);
+        parts.engine = _parts[parts.federation].engine;
     }
 
     /// @inheritdoc IFederationFactory

@@ -3,7 +3,7 @@ pragma solidity ^0.8.30;
 
 import {Initializable} from "@openzeppelin/contracts/proxy/utils/Initializable.sol";
 import {SSTORE2} from "solady/utils/SSTORE2.sol";
-import {IModelRegistry} from "./interfaces/IModelRegistry.sol";
+import {IModelReader, IModelRegistry} from "./interfaces/IModelRegistry.sol";
 import {VectorLib} from "./libraries/VectorLib.sol";
 
 /// @title ModelRegistry: the specification is IModelRegistry.
@@ -16,6 +16,7 @@ contract ModelRegistry is IModelRegistry, Initializable {
 
     address public federation;
     uint16 public dimension;
+    IModelReader public reader;
     Current public current;
     mapping(uint32 => Version) private _versions;
 
@@ -24,17 +25,22 @@ contract ModelRegistry is IModelRegistry, Initializable {
     }
 
     /// @inheritdoc IModelRegistry
-    function initialize(address federation_, uint16 dimension_, bytes calldata genesis) external initializer {
+    function initialize(address federation_, uint16 dimension_, bytes calldata genesis, IModelReader reader_)
+        external
+        initializer
+    {
         if (dimension_ == 0 || dimension_ > VectorLib.MAX_DIMENSION) revert BadDimension(dimension_);
         federation = federation_;
         dimension = dimension_;
+        reader = reader_;
         _publish(genesis, sha256(genesis), 0);
     }
 
     /// @inheritdoc IModelRegistry
     function publish(bytes calldata model, bytes32 contentId, uint24 round) external returns (uint32 version) {
         if (msg.sender != federation) revert NotFederation(msg.sender);
-        return _publish(model, contentId, round);
+        version = _publish(model, contentId, round);
+        if (address(reader) != address(0)) reader.modelPublished(version, current.pointer);
     }
 
     function _publish(bytes calldata model, bytes32 contentId, uint24 round) private returns (uint32 version) {

@@ -3,10 +3,9 @@ pragma solidity ^0.8.31;
 
 import {AccessControl} from "@openzeppelin/contracts/access/AccessControl.sol";
 import {Initializable} from "@openzeppelin/contracts/proxy/utils/Initializable.sol";
-import {LibRLP} from "solady/utils/LibRLP.sol";
-import {SSTORE2} from "solady/utils/SSTORE2.sol";
+import {Clones} from "@openzeppelin/contracts/proxy/Clones.sol";
 import {IAggregatorV3} from "./interfaces/IAggregatorV3.sol";
-import {IModelRegistry} from "./interfaces/IModelRegistry.sol";
+import {IModelReader, IModelRegistry} from "./interfaces/IModelRegistry.sol";
 import {IPricingEngine} from "./interfaces/IPricingEngine.sol";
 import {Black76} from "./libraries/Black76.sol";
 import {FixedPoint} from "./libraries/FixedPoint.sol";
@@ -14,8 +13,8 @@ import {Ssvi} from "./libraries/Ssvi.sol";
 import {Surface} from "./libraries/Surface.sol";
 
 /// @title PricingEngine: the specification is IPricingEngine, the mathematics lies in the libraries.
-/// @dev What never changes after `initialize` is contract code, not storage: it is the first contract that a clone creates, so its
-/// address is known without reading a slot, and a cold quote reads one slot here (the feed) and one in the registry.
+/// @dev What never changes is the clone's own code (its immutable arguments), and the registry tells of every new version: a cold
+/// quote reads two slots here, the feed, and the model's code, nothing else.
 /// Layout: registry (20 bytes), maxModelAge (4), fractionBits (1), P (1), P packed pillars (16 each), market ids (32 each).
 contract PricingEngine is IPricingEngine, AccessControl, Initializable {
     /// @inheritdoc IPricingEngine
@@ -23,6 +22,8 @@ contract PricingEngine is IPricingEngine, AccessControl, Initializable {
     uint256 private constant MAX_PILLARS = 30;
     uint256 private constant HEAD = 26;
     uint256 private constant PILLAR = 16;
+    /// @dev Where OpenZeppelin's proxy code ends and its immutable arguments begin.
+    uint256 private constant ARGS = 45;
 
     struct Feed {
         IAggregatorV3 source;
@@ -31,10 +32,41 @@ contract PricingEngine is IPricingEngine, AccessControl, Initializable {
         uint8 decimals;
     }
 
+    struct Current {
+        uint32 version;
+        address pointer;
+        uint40 publishedAt;
+    }
+
+    Current private _current;
     mapping(bytes32 market => Feed) private _feeds;
 
     constructor() {
         _disableInitializers();
+    }
+
+    /// @inheritdoc IPricingEngine
+    function pack(
+        address registry,
+        Market[] calldata markets,
+        uint32[] calldata pillarSeconds,
+        uint8 fractionBits,
+        uint32 maxModelAge
+    ) public pure returns (bytes memory args) {
+        if (registry == address(0)) revert ZeroAddress();
+        if (markets.length == 0 || markets.length > 255) revert BadMarketCount(markets.length);
+        if (fractionBits < 8 || fractionBits > 28) revert BadFractionBits(fractionBits);
+        if (maxModelAge == 0) revert BadModelAge();
+        uint256 count = pillarSeconds.length;
+        if (count == 0 || count > MAX_PILLARS) revert BadPillar(count);
+
+        args = abi.encodePacked(registry, maxModelAge, fractionBits, uint8(count));
+        for (uint256 i; i < count; ++i) {
+            uint32 pillar = pillarSeconds[i];
+            if (pillar > MAX_MATURITY || pillar <= (i == 0 ? 0 : pillarSeconds[i - 1])) revert BadPillar(i);
+            args = bytes.concat(args, Surface.packPillar(pillar));
+        }
+        for (uint256 i; i < markets.length; ++i) args = bytes.concat(args, markets[i].id);
     }
 
     /// @inheritdoc IPricingEngine
@@ -46,30 +78,27 @@ contract PricingEngine is IPricingEngine, AccessControl, Initializable {
         uint8 fractionBits,
         uint32 maxModelAge
     ) external initializer {
-        if (registry == address(0) || admin == address(0)) revert ZeroAddress();
-        if (markets.length == 0 || markets.length > 255) revert BadMarketCount(markets.length);
-        if (fractionBits < 8 || fractionBits > 28) revert BadFractionBits(fractionBits);
-        if (maxModelAge == 0) revert BadModelAge();
-
-        uint256 count = pillarSeconds.length;
-        if (count == 0 || count > MAX_PILLARS) revert BadPillar(count);
+        if (admin == address(0)) revert ZeroAddress();
+        bytes memory args = pack(registry, markets, pillarSeconds, fractionBits, maxModelAge);
         uint256 given = IModelRegistry(registry).dimension();
-        if (given != markets.length * (count + 2)) revert WrongDimension(given, markets.length * (count + 2));
-
-        bytes memory config = abi.encodePacked(registry, maxModelAge, fractionBits, uint8(count));
-        for (uint256 i; i < count; ++i) {
-            uint32 pillar = pillarSeconds[i];
-            if (pillar > MAX_MATURITY || pillar <= (i == 0 ? 0 : pillarSeconds[i - 1])) revert BadPillar(i);
-            config = bytes.concat(config, Surface.packPillar(pillar));
-        }
+        uint256 expected = markets.length * (pillarSeconds.length + 2);
+        if (given != expected) revert WrongDimension(given, expected);
         for (uint256 i; i < markets.length; ++i) {
             Market calldata market = markets[i];
             if (market.id == 0 || address(_feeds[market.id].source) != address(0)) revert BadMarket(market.id);
-            config = bytes.concat(config, market.id);
             _setFeed(market.id, uint8(i), market.feed, market.maxFeedAge);
         }
-        SSTORE2.write(config);
+        if (keccak256(args) != keccak256(Clones.fetchCloneArgs(address(this)))) revert WrongConfiguration();
+        (uint32 version, address pointer, uint40 publishedAt) = IModelRegistry(registry).current();
+        _current = Current(version, pointer, publishedAt);
         _grantRole(DEFAULT_ADMIN_ROLE, admin);
+    }
+
+    /// @inheritdoc IModelReader
+    function modelPublished(uint32 version, address pointer) external {
+        (IModelRegistry registry,,,) = _config();
+        if (msg.sender != address(registry)) revert NotRegistry(msg.sender);
+        _current = Current(version, pointer, uint40(block.timestamp));
     }
 
     /// @inheritdoc IPricingEngine
@@ -124,10 +153,8 @@ contract PricingEngine is IPricingEngine, AccessControl, Initializable {
     /// @inheritdoc IPricingEngine
     function staleness(bytes32 market) external view returns (uint256 feedAge, uint256 modelAge) {
         (,,, uint256 updatedAt,) = _feed(market).source.latestRoundData();
-        (IModelRegistry registry,,,) = _config();
-        (,, uint40 publishedAt) = registry.current();
         feedAge = block.timestamp > updatedAt ? block.timestamp - updatedAt : 0;
-        modelAge = block.timestamp - publishedAt;
+        modelAge = block.timestamp - _current.publishedAt;
     }
 
     /// @inheritdoc IPricingEngine
@@ -144,7 +171,8 @@ contract PricingEngine is IPricingEngine, AccessControl, Initializable {
         for (uint256 i; i < c.pillarSeconds.length; ++i) {
             c.pillarSeconds[i] = uint32(Surface.pillarSeconds(pillars, i));
         }
-        bytes memory ids = SSTORE2.read(_configPointer(), HEAD + pillars.length);
+        uint256 idsAt = ARGS + HEAD + pillars.length;
+        bytes memory ids = _code(address(this), idsAt, address(this).code.length - idsAt);
         c.markets = new bytes32[](ids.length / 32);
         for (uint256 i; i < c.markets.length; ++i) {
             bytes32 id;
@@ -190,15 +218,15 @@ contract PricingEngine is IPricingEngine, AccessControl, Initializable {
         returns (uint256 theta, int256 rho, uint256 eta, uint32 version)
     {
         unchecked {
-            (IModelRegistry registry, uint256 maxAge, uint256 fractionBits, bytes memory pillars) = _config();
-            address pointer;
-            uint256 publishedAt;
-            (version, pointer, publishedAt) = registry.current();
+            (, uint256 maxAge, uint256 fractionBits, bytes memory pillars) = _config();
+            Current memory model = _current;
+            version = model.version;
             if (version == 0) revert NoModel();
-            if (block.timestamp > publishedAt + maxAge) revert StaleModel(version, publishedAt);
+            if (block.timestamp > uint256(model.publishedAt) + maxAge) revert StaleModel(version, model.publishedAt);
             uint256 size = pillars.length / 4 + 8;
+            // One byte further: a model's code begins with a STOP.
             (theta, rho, eta) =
-                Surface.sliceAt(_code(pointer, index * size, size), pillars, fractionBits, seconds_);
+                Surface.sliceAt(_code(model.pointer, 1 + index * size, size), pillars, fractionBits, seconds_);
         }
     }
 
@@ -261,16 +289,12 @@ contract PricingEngine is IPricingEngine, AccessControl, Initializable {
         emit FeedChanged(market, feed, maxFeedAge);
     }
 
-    function _configPointer() private view returns (address) {
-        return LibRLP.computeAddress(address(this), 1);
-    }
-
     function _config()
         private
         view
         returns (IModelRegistry registry, uint32 maxAge, uint8 fractionBits, bytes memory pillars)
     {
-        bytes memory code = _code(_configPointer(), 0, HEAD + PILLAR * MAX_PILLARS);
+        bytes memory code = _code(address(this), ARGS, HEAD + PILLAR * MAX_PILLARS);
         assembly ("memory-safe") {
             let head := mload(add(code, 32))
             registry := shr(96, head)
@@ -282,12 +306,12 @@ contract PricingEngine is IPricingEngine, AccessControl, Initializable {
         }
     }
 
-    /// @dev `size` bytes of a contract's data, from `offset` after its STOP byte; zeros beyond its end.
+    /// @dev `size` bytes of a contract's code, from `offset`; zeros beyond its end.
     function _code(address pointer, uint256 offset, uint256 size) private view returns (bytes memory data) {
         assembly ("memory-safe") {
             data := mload(0x40)
             mstore(data, size)
-            extcodecopy(pointer, add(data, 32), add(offset, 1), size)
+            extcodecopy(pointer, add(data, 32), offset, size)
             mstore(0x40, add(data, and(add(size, 63), not(31))))
         }
     }

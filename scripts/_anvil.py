@@ -35,13 +35,12 @@ def rpc(url: str, method: str, *params: object) -> object:
 
 
 @contextmanager
-def anvil(*, block_time: int | None = None, accounts: int = 20, log: Path | None = None) -> Iterator[str]:
+def anvil(*, accounts: int = 20, log: Path | None = None) -> Iterator[str]:
     """Starts Anvil and yields its URL.
 
     It runs without `--steps-tracing`, with which ape starts it: a loop-heavy transaction then takes gigabytes.
 
     Args:
-        block_time: seconds from block to block; without it each transaction makes its own.
         accounts: funded accounts, of the mnemonic that ape and Anvil share.
         log: where its output goes.
     """
@@ -53,8 +52,6 @@ def anvil(*, block_time: int | None = None, accounts: int = 20, log: Path | None
         binary, "--port", str(port), "--hardfork", HARDFORK, "--accounts", str(accounts),
         "--mnemonic", "test test test test test test test test test test test junk", "--silent",
     ]  # fmt: skip
-    if block_time is not None:
-        command += ["--block-time", str(block_time)]
     out = log.open("w") if log else subprocess.DEVNULL
     process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
     url = f"http://127.0.0.1:{port}"

@@ -19,7 +19,7 @@ from fedvol.chain.client import abi, connect
 from fedvol.chain.deployment import Deployment
 from fedvol.chain.federation import FederationClient, Snapshot
 from fedvol.node.keystore import address_of
-from scripts._anvil import anvil
+from scripts._anvil import anvil, rpc
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
@@ -155,7 +155,7 @@ class Localnet:
 def localnet(home: Path, window_hours: float, plan: Path = PLAN, block_time: int = 1) -> Iterator[Localnet]:
     """Starts Anvil, deploys the plan with ape, and ends every process on the way out, also on Ctrl-C."""
     home.mkdir(parents=True, exist_ok=True)
-    with anvil(block_time=block_time, log=home / "anvil.log") as url:
+    with anvil(log=home / "anvil.log") as url:
         run(
             [
                 BIN / "ape", "run", "deploy", "--network", "ethereum:local:foundry", "--account", "TEST::0",
@@ -163,6 +163,9 @@ def localnet(home: Path, window_hours: float, plan: Path = PLAN, block_time: int
             ],
             env={"APE_FOUNDRY_HOST": url},
         )  # fmt: skip
+        # Deployed at once; from here on blocks come by the clock, as on a public chain.
+        rpc(url, "evm_setAutomine", False)
+        rpc(url, "evm_setIntervalMining", block_time)
         deployment = Deployment.load(home / "deployments.json")
         net = Localnet(url, home, FederationClient(connect(url, deployment.chain_id), deployment), window_hours)
         try:

@@ -31,7 +31,7 @@ IMPLEMENTATIONS = ("Federation", "StakeVault", "ModelRegistry", "PricingEngine")
 class Deployer:
     """Deploys contracts once: remembers addresses in a file beside the deployment records."""
 
-    def __init__(self, account: AccountAPI, confirmations: int, memory: Path) -> None:
+    def __init__(self, account: AccountAPI, confirmations: int | None, memory: Path) -> None:
         self.account = account
         self.confirmations = confirmations
         self.memory = memory
@@ -141,11 +141,13 @@ def create(plan: FederationPlan, deployer: Deployer) -> Deployment:
     "--federation", "plan_file", default=str(ROOT / "federations" / "local.toml"), show_default=False,
     help="The founder's plan (default: federations/local.toml).",
 )  # fmt: skip
-@click.option("--confirmations", default=0, help="Blocks to wait for after each transaction.")
+@click.option(
+    "--confirmations", type=int, default=None, help="Blocks to wait for after each transaction (default: the network's)."
+)
 @click.option(
     "--deployments", default=None, help="Where the addresses go (default: deployments/CHAIN_ID.json)."
 )
-def cli(account: AccountAPI, plan_file: str, confirmations: int, deployments: str | None) -> None:
+def cli(account: AccountAPI, plan_file: str, confirmations: int | None, deployments: str | None) -> None:
     """Deploys the federation of a plan, with whatever it still lacks, and records its addresses."""
     try:
         plan = load_plan(plan_file)

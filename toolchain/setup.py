@@ -190,7 +190,8 @@ def install_solc() -> None:
 
 
 def compile_contracts() -> None:
-    run(BIN / "ape", "compile", hint="The contracts do not compile: see the message above.")
+    # Forced: without it, ape keeps a contract whose imported library alone has changed.
+    run(BIN / "ape", "compile", "--force", hint="The contracts do not compile: see the message above.")
 
 
 def setup() -> None:

@@ -4,7 +4,8 @@ pragma solidity ^0.8.30;
 import {IFederationTypes} from "./IFederation.sol";
 import {IPricingEngine} from "./IPricingEngine.sol";
 
-/// @title Deploys a federation for a market: four minimal proxies (ERC-1167), set up in one transaction.
+/// @title Deploys a federation for a market: four minimal proxies (ERC-1167), set up in one transaction. The engine's carries its
+/// configuration in its own code.
 interface IFederationFactory {
     /// @param label         Chosen by the founder; one federation for each founder and label.
     /// @param bondToken     A plain ERC-20.
@@ -45,7 +46,8 @@ interface IFederationFactory {
     /// @notice Creates and sets up a federation at addresses that depend on the caller and the label alone.
     function create(Config calldata config) external returns (Parts memory);
 
-    /// @notice Where `founder`'s federation named `label` is, or will be.
+    /// @notice Where `founder`'s federation named `label` is, or will be; the engine, whose address depends on its configuration,
+    /// is zero until then.
     function addressesOf(address founder, bytes32 label) external view returns (Parts memory);
 
     /// @notice The parts of a federation made here.

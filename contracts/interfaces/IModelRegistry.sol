@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
+/// @notice Who wants to know at once of every new version: a pricing engine, which then need not ask for it.
+interface IModelReader {
+    function modelPublished(uint32 version, address pointer) external;
+}
+
 /// @title Finished models: version → content id, weights in contract code, history.
 /// @notice A model is d int32 fixed-point weights, 8 to a 32-byte word, big endian, weight 0 in the most significant lane,
 /// zero-padded to whole words. Its content id is the SHA-256 of these bytes. Version 1 is the genesis model.
@@ -30,7 +35,8 @@ interface IModelRegistry {
     /// @param federation The only caller that may publish.
     /// @param dimension  d, number of weights, 1..2048.
     /// @param genesis    Bytes of version 1.
-    function initialize(address federation, uint16 dimension, bytes calldata genesis) external;
+    /// @param reader     Told of every version but the genesis; zero for none.
+    function initialize(address federation, uint16 dimension, bytes calldata genesis, IModelReader reader) external;
 
     /// @notice Writes the next version; federation only. A version is never rewritten.
     /// @param model Bytes of the model: ⌈d/8⌉ words.
@@ -40,10 +46,12 @@ interface IModelRegistry {
 
     function federation() external view returns (address);
 
+    function reader() external view returns (IModelReader);
+
     /// @notice d, number of weights.
     function dimension() external view returns (uint16);
 
-    /// @notice What a pricing call needs, in one storage read.
+    /// @notice The newest version, in one storage read.
     function current() external view returns (uint32 version, address pointer, uint40 publishedAt);
 
     /// @notice A version's record. Reverts `UnknownVersion` for 0 and for those to come.

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {IAggregatorV3} from "./IAggregatorV3.sol";
+import {IModelReader} from "./IModelRegistry.sol";
 import {IModelRegistry} from "./IModelRegistry.sol";
 
 /// @title Implied volatility, option prices and greeks of a federation's current model.
@@ -15,7 +16,7 @@ import {IModelRegistry} from "./IModelRegistry.sol";
 /// Domain. 1 second to `MAX_MATURITY` (5 years) to expiry, strike / forward in [2^-14, 2^14], both below 2^128. Inside it, and for
 /// every model that the registry can hold, a reading answers with a positive finite volatility or reverts with an error
 /// declared here; only a revert of the feed itself passes through as it is.
-interface IPricingEngine {
+interface IPricingEngine is IModelReader {
     /// @param id         Name of the market, say "BTC"; its place in the list is the place of its block of weights.
     /// @param feed       Source of the forward, in dollars.
     /// @param maxFeedAge Seconds after which the feed's answer is refused.
@@ -72,6 +73,9 @@ interface IPricingEngine {
     /// @dev Between 8 and 28.
     error BadFractionBits(uint8 fractionBits);
     error BadModelAge();
+    /// @dev The clone was made with another configuration than it is set up with.
+    error WrongConfiguration();
+    error NotRegistry(address caller);
     /// @dev The registry's models have `given` weights, the surface needs markets * (pillars + 2).
     error WrongDimension(uint256 given, uint256 expected);
 
@@ -89,6 +93,16 @@ interface IPricingEngine {
 
     /// @notice Longest time to expiry that is priced, and longest pillar: 5 years of 365 days, in seconds.
     function MAX_MATURITY() external view returns (uint256);
+
+    /// @notice What a clone must be made with (`Clones.cloneWithImmutableArgs`): all that never changes, so that a quote finds it
+    /// in the clone's own code. Parameters and errors as for `initialize`.
+    function pack(
+        address registry,
+        Market[] calldata markets,
+        uint32[] calldata pillarSeconds,
+        uint8 fractionBits,
+        uint32 maxModelAge
+    ) external pure returns (bytes memory);
 
     /// @notice Sets up a clone; once only.
     /// @param registry      Where the models are; its dimension must be markets * (pillars + 2).

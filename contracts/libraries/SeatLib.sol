@@ -11,21 +11,21 @@ library SeatLib {
     /// @param index < count. @param count 1..2^32 - 1.
     function seat(uint64 seed, uint256 index, uint256 count) internal pure returns (uint256) {
         assembly ("memory-safe") {
-            let base := shl(96, seed)
-            let pivots := 0
-            for { let s := 0 } lt(s, STEPS) { s := add(s, 1) } {
+            let word := shl(96, seed) // the seed from bit 96, the step from bit 32, a position
+            for { let s := 0 } lt(s, STEPS) { s := add(s, 8) } {
                 // One hash gives the pivots of eight steps, 32 bits each.
-                if iszero(and(s, 7)) {
-                    mstore(0, or(base, or(shl(95, 1), s)))
-                    pivots := keccak256(0, 32)
+                mstore(0, or(shl(96, seed), or(shl(95, 1), s)))
+                let pivots := keccak256(0, 32)
+                // Two steps a turn, for gas; and no branches, so that every seat costs the same.
+                for { let end := add(word, shl(35, 1)) } lt(word, end) { word := add(word, shl(33, 1)) } {
+                    let swap := xor(index, mod(add(and(pivots, 0xffffffff), sub(count, index)), count))
+                    mstore(0, or(word, xor(index, mul(swap, gt(xor(index, swap), index)))))
+                    index := xor(index, mul(swap, and(keccak256(0, 32), 1)))
+                    swap := xor(index, mod(add(and(shr(32, pivots), 0xffffffff), sub(count, index)), count))
+                    mstore(0, or(add(word, shl(32, 1)), xor(index, mul(swap, gt(xor(index, swap), index)))))
+                    index := xor(index, mul(swap, and(keccak256(0, 32), 1)))
+                    pivots := shr(64, pivots)
                 }
-                let pivot := mod(and(pivots, 0xffffffff), count)
-                pivots := shr(32, pivots)
-                let partner := mod(sub(add(pivot, count), index), count)
-                // No branches: every seat costs the same gas.
-                let swap := xor(index, partner)
-                mstore(0, or(base, or(shl(32, s), xor(index, mul(swap, gt(partner, index))))))
-                index := xor(index, mul(swap, and(keccak256(0, 32), 1)))
             }
         }
         return index;

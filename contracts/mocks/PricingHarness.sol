@@ -52,8 +52,8 @@ contract PricingHarness {
 
     event Cloned(address instance);
 
-    function clone(address implementation) external {
-        emit Cloned(Clones.clone(implementation));
+    function clone(address implementation, bytes calldata args) external {
+        emit Cloned(Clones.cloneWithImmutableArgs(implementation, args));
     }
 
     function sqrt(uint256[] calldata values) external pure returns (uint256[] memory results) {
@@ -144,17 +144,6 @@ contract PricingHarness {
     function gasOfQuote(SsviOption memory o) external view returns (uint256 used, FullQuote memory result) {
         used = gasleft();
         _quote(o, result);
-        used -= gasleft();
-    }
-
-    /// @notice The engine's quote as another contract pays for it, in a transaction that has touched nothing before.
-    function gasOfEngineQuote(IPricingEngine engine, bytes32 market, uint256 strike, uint256 expiry)
-        external
-        view
-        returns (uint256 used, IPricingEngine.Quote memory result)
-    {
-        used = gasleft();
-        result = engine.quote(market, strike, expiry);
         used -= gasleft();
     }
 

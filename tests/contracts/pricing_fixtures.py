@@ -40,8 +40,8 @@ class Desk:
         self.registry.publish(pack_model(weights), bytes(32), 1, sender=self.owner)
 
 
-def clone(harness: Any, contract: Any, implementation: Any, owner: Any) -> Any:
-    receipt = harness.clone(implementation, sender=owner)
+def clone(harness: Any, contract: Any, implementation: Any, owner: Any, args: bytes = b"") -> Any:
+    receipt = harness.clone(implementation, args, sender=owner)
     (event,) = receipt.decode_logs(harness.Cloned)
     return contract.at(event.instance)
 
@@ -57,15 +57,24 @@ def typical_weights(seed: int = 7) -> list[int]:
     return weights
 
 
+def new_engine(
+    project: Any, harness: Any, owner: Any, registry: Any, markets: list[Any], pillars: list[int]
+) -> Any:
+    """A clone that is not set up yet."""
+    code = project.PricingEngine.deploy(sender=owner)
+    args = code.pack(registry, markets, pillars, FRACTION_BITS, MAX_MODEL_AGE)
+    return clone(harness, project.PricingEngine, code, owner, args)
+
+
 def make_desk(project: Any, owner: Any, weights: list[int] | None = None) -> Desk:
     harness = project.PricingHarness.deploy(sender=owner)
     registry = clone(harness, project.ModelRegistry, project.ModelRegistry.deploy(sender=owner), owner)
-    registry.initialize(owner, 2 * BLOCK, pack_model(weights or typical_weights()), sender=owner)
     feeds = {
         market: project.SettableFeed.deploy(owner, 8, spot * 10**8, sender=owner) for market, spot in SPOT.items()
     }
-    engine = clone(harness, project.PricingEngine, project.PricingEngine.deploy(sender=owner), owner)
     markets = [(market, feed, MAX_FEED_AGE) for market, feed in feeds.items()]
+    engine = new_engine(project, harness, owner, registry, markets, PILLARS)
+    registry.initialize(owner, 2 * BLOCK, pack_model(weights or typical_weights()), engine, sender=owner)
     engine.initialize(registry, owner, markets, PILLARS, FRACTION_BITS, MAX_MODEL_AGE, sender=owner)
     return Desk(owner, harness, registry, engine, feeds)
 

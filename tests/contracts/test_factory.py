@@ -113,7 +113,7 @@ def test_factory_implementations_cannot_be_set_up_reverts(project, blueprints, s
         vault.initialize(blueprints.token, stranger, sender=stranger)
     registry = project.ModelRegistry.at(factory.registryCode())
     with ape.reverts(registry.InvalidInitialization):
-        registry.initialize(stranger, 8, bytes(32), sender=stranger)
+        registry.initialize(stranger, 8, bytes(32), stranger, sender=stranger)
     engine = project.PricingEngine.at(factory.engineCode())
     with ape.reverts(engine.InvalidInitialization):
         engine.initialize(stranger, stranger, [], [], 20, 1, sender=stranger)

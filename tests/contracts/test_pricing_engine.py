@@ -21,6 +21,7 @@ from tests.contracts.pricing_fixtures import (
     WAD,
     YEAR,
     clone,
+    new_engine,
     typical_weights,
 )
 from tests.contracts.pricing_reference import black76 as real_black76
@@ -201,9 +202,9 @@ def test_only_the_admin_changes_feeds(desk, accounts, project, now):
 def test_set_up_refuses_nonsense(desk, project):
     owner = desk.owner
     odd = project.SettableFeed.deploy(owner, 19, 1, sender=owner)
-    code = project.PricingEngine.deploy(sender=owner)
-    fresh = clone(desk.harness, project.PricingEngine, code, owner)
     feeds = [(market, feed, 60) for market, feed in desk.feeds.items()]
+    code = project.PricingEngine.deploy(sender=owner)
+    fresh = new_engine(project, desk.harness, owner, desk.registry, feeds, PILLARS)
     good = [desk.registry, owner, feeds, PILLARS, FRACTION_BITS, MAX_MODEL_AGE]
     (btc, feed, age), eth = feeds
     refusals = [
@@ -225,6 +226,7 @@ def test_set_up_refuses_nonsense(desk, project):
         (4, 7, "BadFractionBits"),
         (4, 29, "BadFractionBits"),
         (5, 0, "BadModelAge"),
+        (5, MAX_MODEL_AGE + 1, "WrongConfiguration"),
     ]
     for place, value, error in refusals:
         with ape.reverts(getattr(fresh, error)):
@@ -235,13 +237,17 @@ def test_set_up_refuses_nonsense(desk, project):
             done.initialize(*good, sender=owner)
 
 
+def test_only_the_registry_tells_of_a_version(desk):
+    with ape.reverts(desk.engine.NotRegistry, error_inputs={"caller": desk.owner.address}):
+        desk.engine.modelPublished(9, NOBODY, sender=desk.owner)
+
+
 def test_a_single_market_and_pillar(desk, project, now):
     registry_code = project.ModelRegistry.deploy(sender=desk.owner)
     registry = clone(desk.harness, project.ModelRegistry, registry_code, desk.owner)
-    registry.initialize(desk.owner, 3, pack_model([0, 0, 0]), sender=desk.owner)
-    code = project.PricingEngine.deploy(sender=desk.owner)
-    engine = clone(desk.harness, project.PricingEngine, code, desk.owner)
     market = [(ETH, desk.feeds[ETH], 60)]
+    engine = new_engine(project, desk.harness, desk.owner, registry, market, [DAY])
+    registry.initialize(desk.owner, 3, pack_model([0, 0, 0]), engine, sender=desk.owner)
     engine.initialize(registry, desk.owner, market, [DAY], FRACTION_BITS, MAX_MODEL_AGE, sender=desk.owner)
     quote = engine.quoteAt(ETH, WAD, WAD, now() + 100 * DAY, block_id="latest")
     assert abs(quote.iv - WAD) <= 2 * 10**2  # a level of 0 is 100% at the money

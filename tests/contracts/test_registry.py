@@ -44,4 +44,4 @@ def test_registry_history_stays_succeeds(joined, nodes):
 
 def test_registry_initialize_twice_reverts(arena, stranger):
     with ape.reverts(arena.registry.InvalidInitialization):
-        arena.registry.initialize(stranger, 8, bytes(32), sender=stranger)
+        arena.registry.initialize(stranger, 8, bytes(32), stranger, sender=stranger)

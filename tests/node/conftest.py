@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from eth_account import Account
+from scripts._anvil import anvil, rpc
 from web3 import Web3
 from web3.contract import Contract
 
@@ -23,12 +24,11 @@ from fedvol.market.synthetic import generate, write_parquet
 from fedvol.node.config import NodeConfig
 from fedvol.node.daemon import Node, open_node
 from fedvol.protocol.vector import pack_model
-from scripts._anvil import anvil, rpc
 
 PASSWORD = "correct horse"
 BOND = 1_000 * 10**18
 PARAMS = {
-    "seats": 6, "clusterSize": 1, "quorumBps": 5_000, "epochRounds": 4, "seedDelay": 1, "finality": 2, "interval": 60,
+    "seats": 6, "clusterSize": 1, "quorumBps": 5_000, "epochRounds": 4, "seedDelay": 1, "finality": 2, "interval": 20,
     "commitWindow": 60, "revealWindow": 60, "leadWindow": 20, "proposeWindow": 60, "challengeWindow": 20,
     "unbonding": 2_000, "clamp": 1 << 19, "step": 2 << 16, "bond": BOND, "silencePenalty": BOND // 20,
 }  # fmt: skip
@@ -118,7 +118,7 @@ class Lab:
         rpc(self.url, "evm_increaseTime", seconds)
         rpc(self.url, "anvil_mine", 1)
 
-    def cycle(self, *nodes: Node, until: Callable[[], bool], seconds: int = 2, limit: int = 200) -> None:
+    def cycle(self, *nodes: Node, until: Callable[[], bool], seconds: int = 4, limit: int = 200) -> None:
         """Lets every node look and act in turn, and time go by, until something holds."""
         for _ in range(limit):
             for node in nodes:

@@ -11,8 +11,8 @@ from fedvol.chain.federation import Clock, NodeState, Phase, Proposal, Snapshot
 from fedvol.node.decide import Act, Action, Roles, View, decide, turn
 
 NODE = NodeState(
-    address="0xA", status="active", index=2, seat=2, ballot_round=6, ballot_state=2, silences=0, bond=1000, unlocks_at=0,
-    balance_wei=10**18, tokens=0,
+    address="0xA", status="active", index=2, seat=2, ballot_round=6, ballot_state=2, silences=0, bond=1000,
+    unlocks_at=0, balance_wei=10**18, tokens=0,
 )  # fmt: skip
 CLOCK = Clock(
     stage=Phase.COMMIT, number=7, epoch_start=5, since=100, commit_window=60, reveal_window=60, finality=2, selected=4,

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from fedvol.chain.federation import Phase
+from fedvol.chain.federation import Phase, Reveal
+from fedvol.errors import StorageError
+from fedvol.node.daemon import open_node
+from fedvol.node.journal import read_journal
+from fedvol.node.proposer import NothingToPropose, combine
+from fedvol.node.trainer import Trainer
 from fedvol.protocol import rule
-from fedvol.protocol.vector import unpack_model, unpack_update
-from fedvol.storage import open_storage
+from fedvol.protocol.vector import content_id, pack_model, pack_update, unpack_model, unpack_update
+from fedvol.storage import LocalFolder, open_storage
 from tests.node.conftest import BOND, PARAMS, Lab
 
 
@@ -18,8 +26,7 @@ def test_three_nodes_train_a_model_that_anybody_can_recompute(lab: Lab) -> None:
 
     lab.cycle(*nodes, until=lambda: lab.version == 3)
 
-    snapshot = lab.client.snapshot()
-    reveals = lab.client.reveals(1, snapshot.block)
+    reveals = lab.client.reveals(1, lab.client.snapshot().block)
     storage = open_storage(str(lab.folder / "storage"))
     updates = np.array([unpack_update(storage.get(r.content_id), 32) for r in reveals])
     expected = rule.mean(unpack_model(before, 32), updates, PARAMS["clamp"], PARAMS["step"])
@@ -27,3 +34,114 @@ def test_three_nodes_train_a_model_that_anybody_can_recompute(lab: Lab) -> None:
     assert updates.any(axis=1).all()
     assert np.array_equal(unpack_model(lab.client.model(2), 32), expected)
     assert not np.array_equal(expected, unpack_model(before, 32))
+    assert all(vault_bond == BOND for vault_bond in (m.bond for m in lab.client.members(lab.client.snapshot())))
+
+
+def test_a_node_that_comes_back_reveals_what_its_journal_holds(lab: Lab) -> None:
+    """It went away between training and commit, and again between commit and reveal; meanwhile its tape changed."""
+    others = [lab.node(i) for i in (1, 2)]
+    with open_node(lab.config(3)) as node:
+        lab.cycle(*others, node, until=lambda: lab.client.snapshot().phase == Phase.DRAW)
+        lab.cycle(*others, until=lambda: lab.client.snapshot().clock.committed == 2)
+        trained = node._prepare(lab.client.snapshot(node._account.address))
+    with open_node(lab.config(3, desk="wings")) as node:
+        lab.cycle(node, until=lambda: lab.client.snapshot().clock.committed == 3)
+    with open_node(lab.config(3, desk="eth-long")) as node:
+        lab.cycle(*others, node, until=lambda: lab.version == 2)
+        revealed = {r.node: r.content_id for r in lab.client.reveals(1, lab.client.snapshot().block)}
+        assert revealed[node._account.address] == trained.content_id
+    with read_journal(lab.config(3).data_dir) as journal:
+        assert [p.step for p in journal.latest(5)] == ["revealed"]
+
+
+def test_a_silent_node_is_reported_and_the_round_goes_on(lab: Lab) -> None:
+    others = [lab.node(i) for i in (1, 2)]
+    silent = lab.node(3, keeper=False)
+    lab.cycle(*others, silent, until=lambda: lab.client.snapshot().clock.committed == 3)
+    lab.cycle(*others, until=lambda: lab.version == 2)
+
+    bond = lab.client.snapshot(silent._account.address).node.bond
+    assert bond == BOND - PARAMS["silencePenalty"]
+    assert len(lab.client.reveals(1, lab.client.snapshot().block)) == 2
+    assert len(lab.client.events("SilenceReported", lab.client.snapshot().block)) == 1
+
+
+def test_without_its_lead_a_round_is_proposed_by_the_next(lab: Lab) -> None:
+    nodes = [lab.node(i) for i in (1, 2, 3)]
+    lab.cycle(*nodes, until=lambda: lab.client.snapshot().clock.revealed == 3)
+    lead = next(
+        n for n in nodes if lab.client.snapshot(n._account.address).node.seat == lab.client.snapshot().lead_seat
+    )
+    others = [n for n in nodes if n is not lead]
+    lab.cycle(*others, until=lambda: lab.client.snapshot().phase == Phase.CHALLENGE)
+    assert lab.client.snapshot().proposal.proposer in {n._account.address for n in others}
+
+
+def test_a_proposer_names_whose_bytes_are_missing_and_goes_on_when_they_come(lab: Lab) -> None:
+    nodes = [lab.node(i) for i in (1, 2, 3)]
+    lab.cycle(*nodes, until=lambda: lab.client.snapshot().clock.revealed == 3)
+    gone = lab.client.reveals(1, lab.client.snapshot().block)[0]
+    storage = open_storage(str(lab.folder / "storage"))
+    data = storage.get(gone.content_id)
+    storage.unpin(gone.content_id)
+    with pytest.raises(StorageError, match=gone.node):
+        lab.cycle(*nodes, until=lambda: False)
+    storage.put(data)
+    lab.cycle(*nodes, until=lambda: lab.version == 2)
+
+
+def test_a_lone_keeper_opens_no_round(lab: Lab) -> None:
+    node = lab.node(1)
+    for _ in range(12):
+        node.cycle()
+        lab.pass_time(10)
+    assert lab.client.snapshot().phase == Phase.IDLE
+    assert lab.client.snapshot(node._account.address).node.status == "joining"
+
+
+# ---------------------------------------------------------------------- without a chain
+
+
+def revealed(name: str, cid: bytes) -> Reveal:
+    return Reveal(name, cid, bytes(32), bytes(32), 1)
+
+
+def test_an_update_of_a_wrong_length_does_not_count(tmp_path: Path) -> None:
+    storage, model = LocalFolder(tmp_path), pack_model(np.arange(32))
+    good = np.full(32, 1000)
+    reveals = [
+        revealed("0xGood", storage.put(pack_update(good))),
+        revealed("0xLong", storage.put(pack_update(np.ones(40, dtype=np.int64)))),
+        revealed("0xRagged", storage.put(b"x" * 100)),
+    ]
+    combined = combine(model, reveals, storage, dimension=32, clamp=1 << 19, step=1 << 16)
+    assert np.array_equal(unpack_model(combined, 32), np.arange(32) + 1000)
+    with pytest.raises(NothingToPropose):
+        combine(model, reveals[1:], storage, dimension=32, clamp=1 << 19, step=1 << 16)
+    absent = revealed("0xAbsent", content_id(b"absent"))
+    with pytest.raises(StorageError, match="0xAbsent"):
+        combine(model, [*reveals, absent], storage, dimension=32, clamp=1 << 19, step=1 << 16)
+
+
+def test_training_repeats_to_the_byte_and_keeps_the_bound(lab: Lab) -> None:
+    config, spec = lab.config(1), lab.client.deployment.spec
+
+    def trainer() -> Trainer:
+        return Trainer(spec, config.tape, config.training, desk="btc-mid")
+
+    model = lab.client.model(1)
+    one = trainer().update(model, 2000, b"s" * 32)
+    assert one == trainer().update(model, 2000, b"s" * 32)
+    assert one != trainer().update(model, 2000, b"t" * 32)
+    assert np.abs(unpack_update(one, 32)).max() == 2000
+    assert json.loads(json.dumps(spec))["dimension"] == 32
+
+
+def test_held_out_rows_never_train(lab: Lab) -> None:
+    config, spec = lab.config(1), lab.client.deployment.spec
+
+    def rows(share: float) -> int:
+        return len(Trainer(spec, config.tape, config.training, holdout=share).rows())
+
+    everything, half = rows(0.0), rows(0.5)
+    assert 0.4 * everything < half < 0.6 * everything

@@ -1,8 +1,8 @@
 """Transactions that arrive once: simulated first, on disk before they leave, repriced while they wait.
 
-One transaction is in flight at a time, so the account's next nonce on the chain is always the one to use. What got stuck is
-repeated at a higher price, or replaced by the next transaction that needs its nonce. The account must be the node's own:
-nothing else may send from it.
+One transaction is in flight at a time, so the account's next nonce on the chain is always the one to use. What got
+stuck is repeated at a higher price, or replaced by the next transaction that needs its nonce. The account must be the
+node's own: nothing else may send from it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """One participant: reads the chain at one block, decides, acts only where the act is missing, and sleeps.
 
-What must survive lies in the journal and on the chain: a process that is killed anywhere and started again just goes on.
+What must survive lies in the journal and on the chain: a process that is killed anywhere and started again goes on.
 """
 
 from __future__ import annotations

@@ -192,7 +192,8 @@ def open_journal(folder: Path, owner: Owner) -> Iterator[Journal]:
             raise JournalError(
                 f"Another node process uses {folder}.", "Stop that one first, or give this node a data_dir of its own."
             ) from error
-        connection = _connect(folder / FILE, "rwc")
+        os.close(os.open(folder / FILE, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite gives its other files the same mode
+        connection = _connect(folder / FILE)
         try:
             journal = Journal(connection, folder / FILE)
             journal._claim(owner)
@@ -214,24 +215,23 @@ def read_journal(folder: Path) -> Iterator[Journal | None]:
     if not path.exists():
         yield None
         return
-    connection = _connect(path, "rw")
+    connection = _connect(path)
     try:
         yield Journal(connection, path)
     finally:
         connection.close()
 
 
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
+def _connect(path: Path) -> sqlite3.Connection:
     connection = None
     try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=10)
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=10)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         verdict = connection.execute("PRAGMA quick_check").fetchone()[0]
         if verdict != "ok":
             raise sqlite3.DatabaseError(verdict)
         connection.executescript(_SCHEMA)
-        path.chmod(0o600)
     except sqlite3.DatabaseError as error:
         if connection is not None:
             connection.close()
