@@ -97,7 +97,7 @@ class Localnet:
         run(
             [
                 BIN / "fedvol", "node", "init", "--config", desk.config, "--keystore", desk.home / "key.json",
-                "--data-dir", desk.home / "data", "--rpc", self.url, "--deployments", self.deployments,
+                "--import-key", "--rpc", self.url, "--deployments", self.deployments,
                 "--tape", desk.tape, "--storage", self.home / "storage",
             ],
             env=self.secrets(desk) | {"FEDVOL_PRIVATE_KEY": account.key.hex()},
@@ -114,7 +114,7 @@ class Localnet:
     def settings(self) -> dict[str, str]:
         """What all desks do differently from a public chain: blocks come fast, and all join before the first round."""
         return {
-            "FEDVOL_NODE_POLL_SECONDS": "0.5",
+            "FEDVOL_NODE_POLL_SECONDS": "1.0",
             "FEDVOL_NODE_OPEN_WITH": str(len(self.desks)),
             "FEDVOL_NODE_WINDOW_HOURS": str(self.window_hours),
             "OMP_NUM_THREADS": "1",

@@ -35,6 +35,7 @@ DESKS = 6
 KILL_IN_ROUND = 3
 BACK_AFTER_S = 4.0
 QUIET_LIMIT_S = 120.0
+LOOK_EVERY_S = 0.5
 QUOTE_DAYS = (7, 30, 90)
 QUOTE_MONEYNESS = (0.8, 0.9, 1.0, 1.1, 1.2)
 
@@ -125,7 +126,7 @@ def run_rounds(net: Localnet, judge: Judge, rounds: int) -> Show:
             dead = [desk.name for desk in net.desks if not desk.alive and desk is not victim]
             if dead:
                 raise FedvolError(f"{', '.join(dead)} stopped by itself.", f"See node.log in {net.home}.")
-            time.sleep(0.25)
+            time.sleep(LOOK_EVERY_S)
 
 
 def first_committed(net: Localnet, snapshot: Snapshot) -> Desk | None:
@@ -190,6 +191,7 @@ def demo(options: argparse.Namespace) -> None:
         for desk in net.desks:
             net.start(desk)
         show = run_rounds(net, judge, options.rounds)
+        out.print()
         net.stop()
         with out.status("judging, drawing, reading quotes from the contract …"):
             summary = summarize(net, judge, show, forward, options.rounds)

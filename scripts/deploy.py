@@ -113,6 +113,7 @@ def create(plan: FederationPlan, deployer: Deployer) -> Deployment:
         }
         receipt = parts.factory.create(config, sender=me, required_confirmations=deployer.confirmations)
         block = receipt.block_number
+        where = parts.factory.addressesOf(me, plan.label)  # the engine's is known from here on
         click.echo(f"created  {plan.name:<22} {where.federation}")
     else:
         created = parts.factory.FederationCreated.query("*")

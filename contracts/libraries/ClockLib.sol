@@ -39,6 +39,10 @@ library ClockLib {
         return IFederationTypes.Phase(uint8(ClockWord.unwrap(c)));
     }
 
+    function _isIn(ClockWord c, IFederationTypes.Phase stage_) private pure returns (bool) {
+        return uint8(ClockWord.unwrap(c)) == uint8(stage_);
+    }
+
     function number(ClockWord c) internal pure returns (uint24) {
         return uint24(_field(c, NUMBER, 24));
     }
@@ -52,7 +56,9 @@ library ClockLib {
     }
 
     function commitEnd(ClockWord c) internal pure returns (uint256) {
-        return since(c) + _field(c, COMMIT_WINDOW, 24);
+        unchecked {
+            return since(c) + _field(c, COMMIT_WINDOW, 24); // 40 bits and 24
+        }
     }
 
     function selected(ClockWord c) internal pure returns (uint8) {
@@ -113,18 +119,24 @@ library ClockLib {
 
     /// @notice Enters `next` one finality depth from now.
     function settleInto(ClockWord c, IFederationTypes.Phase next) internal view returns (ClockWord) {
-        return enter(c, next, block.timestamp + _field(c, FINALITY, 16));
+        unchecked {
+            return enter(c, next, block.timestamp + _field(c, FINALITY, 16));
+        }
     }
 
     /// @notice One more commit; the last of all selected ends the phase.
     function countCommit(ClockWord c) internal view returns (ClockWord) {
-        c = ClockWord.wrap(ClockWord.unwrap(c) + (1 << COMMITTED));
+        unchecked {
+            c = ClockWord.wrap(ClockWord.unwrap(c) + (1 << COMMITTED)); // at most 128: no carry
+        }
         return _field(c, COMMITTED, 8) == selected(c) ? settleInto(c, IFederationTypes.Phase.Reveal) : c;
     }
 
     /// @notice One more reveal; the last of all committed ends the phase.
     function countReveal(ClockWord c) internal view returns (ClockWord) {
-        c = ClockWord.wrap(ClockWord.unwrap(c) + (1 << REVEALED));
+        unchecked {
+            c = ClockWord.wrap(ClockWord.unwrap(c) + (1 << REVEALED));
+        }
         return _field(c, REVEALED, 8) == _field(c, COMMITTED, 8) ? settleInto(c, IFederationTypes.Phase.Propose) : c;
     }
 
@@ -132,7 +144,7 @@ library ClockLib {
 
     function acceptsCommits(ClockWord c) internal view returns (bool) {
         return
-            stage(c) == IFederationTypes.Phase.Commit && block.timestamp >= since(c) && block.timestamp < commitEnd(c);
+            _isIn(c, IFederationTypes.Phase.Commit) && block.timestamp >= since(c) && block.timestamp < commitEnd(c);
     }
 
     function acceptsReveals(ClockWord c) internal view returns (bool) {
@@ -141,16 +153,19 @@ library ClockLib {
 
     /// @notice When revealing begins: known once committing has ended, by act or by time. Out of reach in every other stage.
     function revealStart(ClockWord c) internal pure returns (uint256) {
-        IFederationTypes.Phase s = stage(c);
-        if (s == IFederationTypes.Phase.Reveal) return since(c);
-        if (s == IFederationTypes.Phase.Commit) return commitEnd(c) + _field(c, FINALITY, 16);
-        return type(uint64).max;
+        if (_isIn(c, IFederationTypes.Phase.Reveal)) return since(c);
+        if (!_isIn(c, IFederationTypes.Phase.Commit)) return type(uint64).max;
+        unchecked {
+            return commitEnd(c) + _field(c, FINALITY, 16);
+        }
     }
 
     /// @notice When revealing ends by time; 0 where an act has ended it.
     function revealEnd(ClockWord c) internal pure returns (uint256) {
         uint256 start = revealStart(c);
-        return start == type(uint64).max ? 0 : start + _field(c, REVEAL_WINDOW, 24);
+        unchecked {
+            return start == type(uint64).max ? 0 : start + _field(c, REVEAL_WINDOW, 24);
+        }
     }
 
     function proposeStart(ClockWord c) internal pure returns (uint256) {

@@ -3,7 +3,7 @@ pragma solidity ^0.8.30;
 
 import {IFederationErrors, IFederationTypes} from "../interfaces/IFederation.sol";
 
-/// @title What parameters a federation accepts. Twin: offchain/fedvol/chain/params.py refuses the same before gas is spent.
+/// @title What parameters a federation accepts. Twin: offchain/fedvol/chain/plan.py refuses the same before gas is spent.
 library ParamsLib {
     /// @dev Longer ones could not be taken back: parameters change only at an opening, bonds unlock only in time.
     uint256 internal constant LONGEST = 365 days;

@@ -70,8 +70,8 @@ def wide_arena(project: Any, chain: Any, founder: Any, guardian: Any) -> tuple[A
 
 
 def measure(project: Any, chain: Any, accounts: Any) -> dict[str, int]:
-    """Gas by name. Where a cost depends on who comes when, it is the dearest; `commit` and `reveal` are those of all who
-    do not end the phase, `commit_last` and `reveal_last` of the one who does."""
+    """Gas by name. `commit` and `reveal` are those of all who do not end the phase, `commit_last` and `reveal_last` of the
+    one who does; the very first member of a federation also pays for the first use of its lists."""
     founder, guardian = accounts[18], accounts[17]
     nodes = [accounts[i] for i in (14, 15, 16)]
     gas: dict[str, int] = {}
@@ -82,7 +82,7 @@ def measure(project: Any, chain: Any, accounts: Any) -> dict[str, int]:
     for node in nodes:
         arena.fund(node)
         joins.append(federation.join(BOND, sender=node).gas_used)
-    gas["register_and_bond"] = max(joins)
+    gas["register_and_bond_first"], gas["register_and_bond"] = joins[0], max(joins[1:])
 
     def round_(names: tuple[str, str]) -> None:
         """Opens, draws, commits, reveals; the gas of the commits goes under `names`."""

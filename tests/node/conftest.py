@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from eth_account import Account
 from scripts._anvil import anvil, rpc
 from web3 import Web3
@@ -40,6 +41,13 @@ def key_of(index: int) -> str:
     """Private key of one of Anvil's funded accounts."""
     Account.enable_unaudited_hdwallet_features()
     return Account.from_mnemonic(_MNEMONIC, account_path=f"m/44'/60'/0'/0/{index}").key.hex()
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before() -> Iterator[None]:
+    """`fedvol node run` configures logging for its process."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")
@@ -118,7 +126,7 @@ class Lab:
         rpc(self.url, "evm_increaseTime", seconds)
         rpc(self.url, "anvil_mine", 1)
 
-    def cycle(self, *nodes: Node, until: Callable[[], bool], seconds: int = 4, limit: int = 200) -> None:
+    def cycle(self, *nodes: Node, until: Callable[[], bool], seconds: int = 8, limit: int = 200) -> None:
         """Lets every node look and act in turn, and time go by, until something holds."""
         for _ in range(limit):
             for node in nodes:

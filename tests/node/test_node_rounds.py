@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import json
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
+import requests
+from scripts._anvil import free_port
 
 from fedvol.chain.federation import Phase, Reveal
-from fedvol.errors import StorageError
-from fedvol.node.daemon import open_node
-from fedvol.node.journal import read_journal
+from fedvol.chain.outbox import NoFunds, WouldRevert
+from fedvol.errors import ChainError, ConfigError, FedvolError, KeyfileError, StorageError, TapeError
+from fedvol.market.holdout import split_holdout, window
+from fedvol.market.tape import load_tape
+from fedvol.node.daemon import open_node, passes
+from fedvol.node.journal import JournalError, read_journal
 from fedvol.node.proposer import NothingToPropose, combine
 from fedvol.node.trainer import Trainer
 from fedvol.protocol import rule
@@ -130,18 +135,43 @@ def test_training_repeats_to_the_byte_and_keeps_the_bound(lab: Lab) -> None:
         return Trainer(spec, config.tape, config.training, desk="btc-mid")
 
     model = lab.client.model(1)
-    one = trainer().update(model, 2000, b"s" * 32)
-    assert one == trainer().update(model, 2000, b"s" * 32)
-    assert one != trainer().update(model, 2000, b"t" * 32)
-    assert np.abs(unpack_update(one, 32)).max() == 2000
-    assert json.loads(json.dumps(spec))["dimension"] == 32
+    one = trainer().update(model, 1 << 19, b"s" * 32)
+    assert one == trainer().update(model, 1 << 19, b"s" * 32)
+    assert one != trainer().update(model, 1 << 19, b"t" * 32)
+    assert np.abs(unpack_update(one, 32)).max() > 2000
+    assert np.abs(unpack_update(trainer().update(model, 2000, b"s" * 32), 32)).max() == 2000
 
 
 def test_held_out_rows_never_train(lab: Lab) -> None:
     config, spec = lab.config(1), lab.client.deployment.spec
+    trained = Trainer(spec, config.tape, config.training, holdout=0.3).rows()
+    train, held = split_holdout(window(load_tape(config.tape).rows, 24.0), 0.3)
+    assert sorted(trained.iv) == sorted(train["iv"])
+    assert not set(trained.iv) & set(held["iv"])
 
-    def rows(share: float) -> int:
-        return len(Trainer(spec, config.tape, config.training, holdout=share).rows())
 
-    everything, half = rows(0.0), rows(0.5)
-    assert 0.4 * everything < half < 0.6 * everything
+def test_a_node_outlives_an_rpc_that_goes_away(lab: Lab) -> None:
+    node = lab.node(1, poll_seconds=0.1)
+    provider = node._client.web3.provider
+    alive, provider.endpoint_uri = provider.endpoint_uri, f"http://127.0.0.1:{free_port()}"
+    back = threading.Timer(1.0, lambda: setattr(provider, "endpoint_uri", alive))
+    back.start()
+    end = threading.Timer(4.0, node.stop)
+    end.start()
+    with pytest.raises(ChainError):
+        node.cycle()
+    node.run()
+    back.join()
+    assert lab.client.snapshot(node._account.address).node.status == "joining"
+
+
+def test_only_what_waiting_may_mend_is_waited_for() -> None:
+    def caused(error: FedvolError, cause: Exception) -> FedvolError:
+        error.__cause__ = cause
+        return error
+
+    assert passes(StorageError("", ""))
+    assert passes(WouldRevert("", "", ""))
+    assert passes(caused(ChainError("", ""), requests.ConnectionError()))
+    for error in (NoFunds, TapeError, KeyfileError, ConfigError, JournalError, ChainError):
+        assert not passes(error("", "")), error

@@ -31,7 +31,15 @@ def connect(url: str, chain_id: int | None = None, timeout: float = 10.0) -> Web
     Raises:
         ChainError: nobody answers, not in time, not as a node does, or for another chain.
     """
-    web3 = Web3(Web3.HTTPProvider(url, request_kwargs={"timeout": timeout}, exception_retry_configuration=None))
+    # web3.py asks for the chain id before each call; it cannot change behind a connection that was checked.
+    provider = Web3.HTTPProvider(
+        url,
+        request_kwargs={"timeout": timeout},
+        exception_retry_configuration=None,
+        cache_allowed_requests=True,
+        cacheable_requests={"eth_chainId"},
+    )
+    web3 = Web3(provider)
     try:
         actual = web3.eth.chain_id
     except requests.Timeout as error:

@@ -234,7 +234,13 @@ class readable:
         return None
 
     def __exit__(self, kind: type | None, error: BaseException | None, _: object) -> None:
-        if isinstance(error, requests.RequestException | Web3Exception | OSError) and not isinstance(error, ChainError):
-            raise ChainError(
-                f"Could not read {self.what}: {str(error)[:160]}", "Check the RPC endpoint; it may be down or behind."
-            ) from error
+        if isinstance(error, requests.RequestException | OSError):
+            # Its text may hold the endpoint's path, and with it a provider's key.
+            why = type(error).__name__
+        elif isinstance(error, Web3Exception):
+            why = str(error)[:160]
+        else:
+            return
+        raise ChainError(
+            f"Could not read {self.what}: {why}.", "Check the RPC endpoint; it may be down or behind."
+        ) from error

@@ -25,7 +25,9 @@ def init(
     tape: Annotated[Path, typer.Option(help="Your tape: a file, or a folder of files.")],
     config: Config = Path("node.toml"),
     rpc: Rpc = DEFAULT_RPC,
-    chain_id: Annotated[int | None, typer.Option(help="Refuse any other chain. [default: the deployment's]")] = None,
+    chain_id: Annotated[
+        int | None, typer.Option(help="Refuse any other chain; by default, than the deployment's.")
+    ] = None,
     deployments: Deployments = DEFAULT_DEPLOYMENTS,
     name: Name = None,
     desk: Annotated[str | None, typer.Option(help="Use the rows of one desk only.")] = None,
@@ -34,11 +36,11 @@ def init(
     storage: Annotated[
         str | None,
         typer.Option(
-            help="ipfs+http://host:port, or a folder that all nodes share. [default: storage, beside the config]"
+            help="ipfs+http://host:port, or a folder that all nodes share; by default `storage`, beside the config."
         ),
     ] = None,
     keystore: Annotated[
-        Path | None, typer.Option(help="Key file to write. [default: key.json, beside the config]")
+        Path | None, typer.Option(help="Key file to write; by default `key.json`, beside the config.")
     ] = None,
     import_key: Annotated[
         bool, typer.Option("--import-key", help=f"Take the private key in {PRIVATE_KEY} (hex); else it is a new one.")
@@ -90,7 +92,7 @@ def init(
 def run(
     config: Config = Path("node.toml"),
     rounds: Annotated[
-        int | None, typer.Option(min=1, help="Stop after this many published rounds. [default: never]")
+        int | None, typer.Option(min=1, help="Stop after this many published rounds; by default never.")
     ] = None,
     log_json: Annotated[bool, typer.Option("--log-json", help="One JSON document a log line.")] = False,
 ) -> None:
