@@ -1,7 +1,7 @@
 # `make demo` and `make test` each do all of their set-up; nothing but Python ≥ 3.11, git and make is needed.
 PYTHON ?= python3
 TAPE ?=
-ROUNDS ?= 6
+ROUNDS ?= 5
 PY = .venv/bin/python
 
 .PHONY: setup setup-tests demo test test-contracts test-offchain lint gas abi lock clean

@@ -114,7 +114,7 @@ class Localnet:
     def settings(self) -> dict[str, str]:
         """What all desks do differently from a public chain: blocks come fast, and all join before the first round."""
         return {
-            "FEDVOL_NODE_POLL_SECONDS": "1.0",
+            "FEDVOL_NODE_POLL_SECONDS": "0.5",
             "FEDVOL_NODE_OPEN_WITH": str(len(self.desks)),
             "FEDVOL_NODE_WINDOW_HOURS": str(self.window_hours),
             "OMP_NUM_THREADS": "1",

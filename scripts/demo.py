@@ -36,14 +36,15 @@ KILL_IN_ROUND = 3
 BACK_AFTER_S = 4.0
 QUIET_LIMIT_S = 120.0
 LOOK_EVERY_S = 0.5
+SNAPSHOTS = 8
 QUOTE_DAYS = (7, 30, 90)
 QUOTE_MONEYNESS = (0.8, 0.9, 1.0, 1.1, 1.2)
 
 
-def split_tape(path: Path | None, column: str | None, seed: int) -> dict[str, pd.DataFrame]:
+def split_tape(path: Path | None, column: str | None, seed: int, hours: float) -> dict[str, pd.DataFrame]:
     """A tape for each desk: by the column that names desks, else by market, maturity and wing."""
     if path is None:
-        rows = generate(seed)
+        rows = generate(seed, hours, SNAPSHOTS)
     else:
         if column is None and path.suffix == ".parquet":
             names = pd.read_parquet(path).columns if path.exists() else []
@@ -155,7 +156,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tape", type=Path, help="a real tape; a synthetic market if left out")
     parser.add_argument("--by", help="column of the tape that names desks (default: desk or participant, if there)")
-    parser.add_argument("--rounds", type=int, default=6, help="rounds to run, at least 5")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds to run, at least 5")
     parser.add_argument("--window-hours", type=float, default=6.0, help="how much of the tape's end is used")
     parser.add_argument("--seed", type=int, default=1, help="of the synthetic market")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "demo")
@@ -175,7 +176,7 @@ def main() -> None:
 
 def demo(options: argparse.Namespace) -> None:
     start = time.monotonic()
-    tapes = split_tape(options.tape, options.by, options.seed)
+    tapes = split_tape(options.tape, options.by, options.seed, options.window_hours)
     shutil.rmtree(options.out, ignore_errors=True)
     what = f"the tape {options.tape}" if options.tape else f"a synthetic market (seed {options.seed})"
     out.print(f"[bold]FedVol[/]: {len(tapes)} desks, {what}. Starting a chain and deploying with ape …")

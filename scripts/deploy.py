@@ -143,7 +143,7 @@ def create(plan: FederationPlan, deployer: Deployer) -> Deployment:
     help="The founder's plan (default: federations/local.toml).",
 )  # fmt: skip
 @click.option(
-    "--confirmations", type=int, default=None, help="Blocks to wait for after each transaction (default: the network's)."
+    "--confirmations", type=int, default=None, help="Blocks to wait for after a transaction (default: the network's)."
 )
 @click.option(
     "--deployments", default=None, help="Where the addresses go (default: deployments/CHAIN_ID.json)."

@@ -16,8 +16,9 @@ ROOT = Path(__file__).resolve().parent.parent
 SNAPSHOT = ROOT / "benchmarks" / "gas.json"
 sys.path.insert(0, str(ROOT))
 
-from scripts._anvil import anvil  # noqa: E402
 from tests.contracts.gas_cases import CEILINGS, CODE_SIZE_CEILING, code_sizes, measure  # noqa: E402
+
+from scripts._anvil import anvil  # noqa: E402
 
 
 def table(title: str, figures: dict[str, int], ceilings: dict[str, int]) -> Table:

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from fedvol.chain.deployment import Deployment
 from scripts._anvil import anvil, free_port
 from scripts._localnet import BIN
+
+from fedvol.chain.deployment import Deployment
 
 ZERO = "0x" + "11" * 20
 
@@ -94,9 +94,3 @@ def test_bad_deployment_file(tmp_path: Path, content: str | None) -> None:
     if content is not None:
         path.write_text(content)
     fails(fedvol("federation", "show", "--deployments", path), 2, "eploy")
-
-
-def test_unknown_market(deployments: Path, chain: str) -> None:
-    done = fedvol("quote", "DOGE", "-k", 1, "--rpc", chain, "--deployments", deployments)
-    assert done.returncode in (2, 6)
-    assert done.stderr.startswith("error:")

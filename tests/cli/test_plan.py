@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from scripts._localnet import PLAN, ROOT
 
 from fedvol.chain.plan import load_plan
 from fedvol.errors import ConfigError
-from scripts._localnet import PLAN, ROOT
 
 
 def changed(tmp_path: Path, old: str, new: str) -> Path:

@@ -7,7 +7,6 @@ import os
 
 import ape_test.accounts
 import pytest
-
 from scripts._anvil import anvil
 
 pytest_plugins = ["tests.contracts.arena"]

@@ -1,7 +1,7 @@
 """What every transaction costs, from receipts (the 21,000 included), in one federation of the largest usual size.
 
-Everything that enters calldata or storage is fixed here, or chosen without zero bytes, so that the figures are the same on
-every run: founder and factory come from accounts that nothing else uses, commitments and salts are searched for.
+Everything that enters calldata or storage is fixed here, or chosen without zero bytes, so that the figures are the same
+on every run: founder and factory come from accounts that nothing else uses, commitments and salts are searched for.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from itertools import count
 from typing import Any
 
 import numpy as np
+from tests.contracts import pricing_gas
+from tests.contracts.arena import BOND, PARAMS, Arena, config_of
 
 from fedvol.protocol import commitment as twin
 from fedvol.protocol.vector import pack_model
-from tests.contracts import pricing_gas
-from tests.contracts.arena import BOND, PARAMS, Arena, config_of
 
 CEILINGS = {
     "register_and_bond": 160_000,
@@ -70,8 +70,8 @@ def wide_arena(project: Any, chain: Any, founder: Any, guardian: Any) -> tuple[A
 
 
 def measure(project: Any, chain: Any, accounts: Any) -> dict[str, int]:
-    """Gas by name. `commit` and `reveal` are those of all who do not end the phase, `commit_last` and `reveal_last` of the
-    one who does; the very first member of a federation also pays for the first use of its lists."""
+    """Gas by name. `commit` and `reveal` are those of all who do not end the phase, `commit_last` and `reveal_last` of
+    the one who does; the very first member of a federation also pays for the first use of its lists."""
     founder, guardian = accounts[18], accounts[17]
     nodes = [accounts[i] for i in (14, 15, 16)]
     gas: dict[str, int] = {}

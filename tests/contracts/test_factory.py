@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ape
 import pytest
-
 from tests.contracts.arena import MARKETS, PARAMS, PILLARS, WEIGHTS, config_of
 
 PARTS = ("federation", "vault", "registry", "engine")

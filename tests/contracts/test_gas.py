@@ -1,4 +1,4 @@
-"""Gas: as in the committed snapshot, below its ceilings, and the same for the first and the hundredth, the few and the many."""
+"""Gas: as in the committed snapshot, below its ceilings, and the same in round 1 and 100, with 10 members and 200."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
-
-from fedvol.protocol.vector import pack_model
 from scripts._anvil import TRANSACTION_GAS_CAP
 from tests.contracts.arena import WEIGHTS
 from tests.contracts.gas_cases import ANNEX, CEILINGS, CODE_SIZE_CEILING, CONTENT, code_sizes, measure, opening
 from tests.contracts.wallets import Wallets
+
+from fedvol.protocol.vector import pack_model
 
 SNAPSHOT = Path(__file__).resolve().parents[2] / "benchmarks" / "gas.json"
 

@@ -8,11 +8,11 @@ from collections import Counter
 from contextlib import suppress
 
 import pytest
+from tests.contracts.arena import BOND, PARAMS, PHASES
+from tests.contracts.wallets import Reverted, Wallets
 
 from fedvol.protocol import commitment as twin
 from fedvol.protocol.vector import content_id
-from tests.contracts.arena import BOND, PARAMS, PHASES
-from tests.contracts.wallets import Reverted, Wallets
 
 DEAD = "0x000000000000000000000000000000000000dEaD"
 STEPS = 120

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ape
-
 from tests.contracts.arena import BOND
 
 

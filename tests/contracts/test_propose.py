@@ -5,10 +5,10 @@ from __future__ import annotations
 import ape
 import numpy as np
 import pytest
+from tests.contracts.arena import BOND, PARAMS, PHASES, WEIGHTS
 
 from fedvol.protocol.rule import largest_move
 from fedvol.protocol.vector import content_id, pack_model
-from tests.contracts.arena import BOND, PARAMS, PHASES, WEIGHTS
 
 
 def to_propose(arena, nodes):

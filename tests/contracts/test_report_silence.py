@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ape
 import pytest
-
 from tests.contracts.arena import BOND, PARAMS
 
 PENALTY = PARAMS["silencePenalty"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ape
 import pytest
+from tests.contracts.arena import PHASES
 
 from fedvol.protocol.vector import content_id
-from tests.contracts.arena import PHASES
 
 
 def phases(actual, needed="Reveal"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ape
 import pytest
-
 from tests.contracts.arena import BOND, PARAMS
 
 WINDOWS = {"commitWindow": 1, "revealWindow": 1, "leadWindow": 0, "proposeWindow": 1, "challengeWindow": 1}
@@ -36,7 +35,7 @@ REFUSED = [
 ]
 ACCEPTED = [
     {"seats": 128, "quorumBps": 10_000, "epochRounds": 65_535, "seedDelay": 128, "interval": YEAR, "unbonding": YEAR},
-    {"seats": 1, "quorumBps": 1, "epochRounds": 1, "seedDelay": 1, "interval": 0, "finality": 1, "unbonding": 12} | WINDOWS,
+    WINDOWS | {"seats": 1, "quorumBps": 1, "epochRounds": 1, "interval": 0, "finality": 1, "unbonding": 12},
     {"clamp": (1 << 23) - 1, "step": 2**32 - 1, "bond": 2**96 - 1, "silencePenalty": (2**96 - 1) // 16},
     {"clamp": 1, "step": 1, "bond": 16, "silencePenalty": 1},
     {"leadWindow": 99, "proposeWindow": 100, "unbonding": 2 * (2 * 2 + 400)},

@@ -11,7 +11,13 @@ from fedvol.protocol import commitment as twin
 from fedvol.protocol.rule import largest_move, mean
 from fedvol.protocol.seat import seat
 from fedvol.protocol.vector import (
-    BIAS, content_id, pack_model, pack_update, unpack_model, unpack_update, words_of,
+    BIAS,
+    content_id,
+    pack_model,
+    pack_update,
+    unpack_model,
+    unpack_update,
+    words_of,
 )  # fmt: skip
 
 INT32 = (-(2**31), 2**31 - 1)

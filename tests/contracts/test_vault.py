@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ape
 import pytest
-
 from tests.contracts.arena import BOND, PARAMS
 
 
@@ -17,15 +16,11 @@ def left(joined, nodes):
 
 @pytest.fixture
 def own_vault(project, joined, accounts):
-    """A vault whose federation is an account of ours, cloned with the factory's code."""
-    return _clone(project, accounts[0], joined.factory.vaultCode())
-
-
-def _clone(project, owner, code):
-    minimal = "0x3d602d80600a3d3981f3363d3d373d3d3d363d73" + code[2:] + "5af43d82803e903d91602b57fd5bf3"
-    receipt = owner.call(
-        owner.provider.network.ecosystem.create_transaction(data=minimal, sender=owner, chain_id=owner.provider.chain_id)
-    )
+    """A vault not yet set up, so that a test can be its federation: an ERC-1167 clone of the implementation."""
+    owner, code = accounts[0], joined.factory.vaultCode()
+    data = "0x3d602d80600a3d3981f3363d3d373d3d3d363d73" + code[2:] + "5af43d82803e903d91602b57fd5bf3"
+    create = owner.provider.network.ecosystem.create_transaction
+    receipt = owner.call(create(data=data, sender=owner, chain_id=owner.provider.chain_id))
     return project.StakeVault.at(receipt.contract_address)
 
 

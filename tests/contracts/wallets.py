@@ -6,7 +6,6 @@ import time
 from typing import Any
 
 import requests
-
 from tests.contracts.arena import BOND, Arena
 
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scripts._localnet import BIN, Localnet, localnet, run
+from scripts._report import DAY, Judge, forwards
+from scripts.demo import first_committed, split_tape
+from tests.realdata import REAL, needs_real_data
 
 from fedvol.chain.federation import Phase, Snapshot
 from fedvol.commands.quote import read_quote
@@ -16,10 +21,6 @@ from fedvol.learning.model import ModelSpec, build
 from fedvol.protocol.rule import mean
 from fedvol.protocol.vector import content_id, pack_model, unpack_model, unpack_update
 from fedvol.storage import open_storage
-from scripts._localnet import BIN, Localnet, localnet, run
-from scripts._report import DAY, Judge, forwards
-from scripts.demo import first_committed, split_tape
-from tests.realdata import REAL, needs_real_data
 
 ROUNDS = 5
 WINDOW_HOURS = 6.0
@@ -32,7 +33,7 @@ def judge() -> Judge:
     assert REAL is not None
     plan_spec = ModelSpec("ssvi-pillars", ("BTC", "ETH"), tuple(DAY * d for d in (1, 2, 4, 7, 14, 21, 30, 45, 60, 90,
         120, 180, 270, 365)), 20, 32)  # fmt: skip
-    return Judge(build(plan_spec), split_tape(REAL / "dev_quotes.parquet", None, 0), WINDOW_HOURS)
+    return Judge(build(plan_spec), split_tape(REAL / "dev_quotes.parquet", None, 0, WINDOW_HOURS), WINDOW_HOURS)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def net(tmp_path_factory: pytest.TempPathFactory, judge: Judge) -> Iterator[Loca
     with localnet(tmp_path_factory.mktemp("net"), WINDOW_HOURS) as net:
         for market, price in forwards(judge.market).items():
             net.set_price(market, price)
-        for name, tape in split_tape(REAL / "dev_quotes.parquet", None, 0).items():
+        for name, tape in split_tape(REAL / "dev_quotes.parquet", None, 0, WINDOW_HOURS).items():
             net.add_desk(name, tape)
         for desk in net.desks:
             net.start(desk)
@@ -131,6 +132,15 @@ def test_commands_read_the_same_chain(net: Localnet) -> None:
         run([BIN / "fedvol", "node", "status", "--config", desk.config, "--json"], net.secrets(desk))
     )
     assert desk.address.lower() in json.dumps(status).lower()
+
+
+def test_an_unknown_market_or_a_strike_out_of_range_is_refused_by_name(net: Localnet) -> None:
+    where = ["--rpc", net.url, "--deployments", str(net.deployments)]
+    for asked, code, word in ((["DOGE", "-k", "1"], 2, "DOGE"), (["BTC", "-k", "0.001"], 6, "StrikeOutOfRange")):
+        done = subprocess.run([BIN / "fedvol", "quote", *asked, *where], capture_output=True, text=True)
+        assert done.returncode == code
+        assert done.stderr.startswith("error:")
+        assert word in done.stderr
 
 
 def test_no_secret_reaches_a_log(net: Localnet) -> None:

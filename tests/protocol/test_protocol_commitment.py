@@ -29,7 +29,7 @@ def test_commitment_is_the_hash_that_the_specification_states() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"chain_id": 1}, {"federation": "0x" + "ac" * 20}, {"round": 8}, {"seed": 0}], ids=lambda c: next(iter(c))
+    "change", [{"chain_id": 1}, {"federation": "0x" + "ac" * 20}, {"round": 8}, {"seed": 0}], ids=str
 )
 def test_commitment_binds_its_round(change) -> None:
     assert commitment(replace(WHERE, **change), NODE, CONTENT, SALT) != commitment(WHERE, NODE, CONTENT, SALT)

@@ -17,7 +17,7 @@ def test_every_seat_is_taken_once(seed: int, count: int) -> None:
 
 
 def test_every_member_sits_everywhere_equally_often() -> None:
-    """6 members, 1,500 seeds: 250 expected, standard deviation 14.4; the bounds are six of them, so chance never fails it.
+    """6 members, 1,500 seeds: 250 expected, standard deviation 14.4, bounds six of them: chance never fails it.
     The seeds count up, as those of a poor source would."""
     seeds = 1_500
     for member in range(6):

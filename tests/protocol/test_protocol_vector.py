@@ -11,8 +11,18 @@ from hypothesis import strategies as st
 
 from fedvol.errors import WireError
 from fedvol.protocol.vector import (
-    BIAS, LANE_BITS, LANE_MASK, LANES, MAX_DIMENSION, MAX_NODES, content_id, pack_model, pack_update, unpack_model,
-    unpack_update, words_of,
+    BIAS,
+    LANE_BITS,
+    LANE_MASK,
+    LANES,
+    MAX_DIMENSION,
+    MAX_NODES,
+    content_id,
+    pack_model,
+    pack_update,
+    unpack_model,
+    unpack_update,
+    words_of,
 )  # fmt: skip
 
 UPDATES = st.lists(st.integers(1 - BIAS, BIAS - 1), min_size=1, max_size=40)

@@ -120,6 +120,7 @@ class FederationClient:
         self.registry = self._at("ModelRegistry", deployment.registry)
         self.engine = self._at("PricingEngine", deployment.engine)
         self.token = self._at("BondToken", deployment.token)
+        self._params_since: tuple[tuple[int, int] | None, dict[str, int]] = (None, {})
 
     def _at(self, name: str, address: str) -> Contract:
         return self.web3.eth.contract(address=Web3.to_checksum_address(address), abi=abi(name))
@@ -140,8 +141,10 @@ class FederationClient:
             at = {"block_identifier": head["number"]}
             view = self.federation.functions
             phase, ends_at = view.phase().call(**at)
-            clock = view.clock().call(**at)
-            proposal = view.proposal().call(**at)
+            stage, *fields = view.clock().call(**at)
+            clock = Clock(Phase(stage), *fields)
+            proposal = Proposal(*view.proposal().call(**at))
+            params = self._params(clock, proposal, at)
             version, _, published_at = self.registry.functions.current().call(**at)
             members, joining = view.memberCounts().call(**at)
             return Snapshot(
@@ -149,19 +152,26 @@ class FederationClient:
                 time=head["timestamp"],
                 phase=Phase(phase),
                 ends_at=ends_at,
-                clock=Clock(Phase(clock[0]), *clock[1:]),
-                proposal=Proposal(*proposal),
-                params=self._params(at),
-                next_opening=view.nextOpening().call(**at),
+                clock=clock,
+                proposal=proposal,
+                params=params,
+                next_opening=proposal.opened_at + params["interval"] if clock.number else 0,
                 version=version,
                 published_at=published_at,
-                lead_seat=view.leadSeat().call(**at),
+                lead_seat=clock.seed % clock.selected if clock.selected else NO_SEAT,
                 members=members,
                 joining=joining,
                 node=self._node(Web3.to_checksum_address(node), at) if node else None,
             )
 
-    def _params(self, at: dict[str, int]) -> dict[str, int]:
+    def _params(self, clock: Clock, proposal: Proposal, at: dict[str, int]) -> dict[str, int]:
+        """They change at an opening only, so one read a round will do."""
+        opening = (clock.number, proposal.opened_at)
+        if self._params_since[0] != opening:
+            self._params_since = (opening, self._read_params(at))
+        return self._params_since[1]
+
+    def _read_params(self, at: dict[str, int]) -> dict[str, int]:
         fields = next(e for e in abi("Federation") if e.get("name") == "params")["outputs"][0]["components"]
         values = self.federation.functions.params().call(**at)
         return {field["name"]: value for field, value in zip(fields, values, strict=True)}
