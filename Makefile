@@ -18,7 +18,7 @@ demo: setup ## six desks train one surface on a fresh chain; TAPE=file for a rea
 test: lint test-contracts test-offchain ## every test
 
 lint: setup-tests
-	@.venv/bin/ruff check .
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check .
 
 test-contracts: setup-tests
 	@.venv/bin/ape test

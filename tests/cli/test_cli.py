@@ -79,9 +79,7 @@ def test_wrong_chain(deployments: Path, chain: str, tmp_path: Path) -> None:
     records = json.loads(deployments.read_text())
     records["federations"]["here"]["chain_id"] = 1
     deployments.write_text(json.dumps(records))
-    fails(
-        fedvol("quote", "BTC", "-k", 1, "--rpc", chain, "--deployments", deployments), 6, "serves chain 31337, not 1"
-    )
+    fails(fedvol("quote", "BTC", "-k", 1, "--rpc", chain, "--deployments", deployments), 6, "serves chain 31337, not 1")
 
 
 def test_nothing_deployed_there(deployments: Path, chain: str) -> None:

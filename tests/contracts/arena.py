@@ -142,9 +142,7 @@ class Arena:
 
     def reveal(self, *nodes: Any) -> list[Any]:
         self.pass_settling()
-        return [
-            self.federation.reveal(content_id(self.update(n)), bytes(32), self.salt(n), sender=n) for n in nodes
-        ]
+        return [self.federation.reveal(content_id(self.update(n)), bytes(32), self.salt(n), sender=n) for n in nodes]
 
     def propose(self, nodes: list[Any]) -> bytes:
         """The lead proposes the current model, moved by one everywhere; all `nodes` acted before."""
@@ -184,8 +182,7 @@ def config_of(token: Any, feeds: list[Any], founder: Any, guardian: Any, **chang
         "dimension": WEIGHTS,
         "genesis": pack_model(np.zeros(WEIGHTS, dtype=np.int64)),
         "markets": [
-            (name.encode().ljust(32, b"\0"), feed.address, 3_600)
-            for name, feed in zip(MARKETS, feeds, strict=True)
+            (name.encode().ljust(32, b"\0"), feed.address, 3_600) for name, feed in zip(MARKETS, feeds, strict=True)
         ],
         "pillarSeconds": PILLARS,
         "fractionBits": 20,

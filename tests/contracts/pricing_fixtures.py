@@ -57,9 +57,7 @@ def typical_weights(seed: int = 7) -> list[int]:
     return weights
 
 
-def new_engine(
-    project: Any, harness: Any, owner: Any, registry: Any, markets: list[Any], pillars: list[int]
-) -> Any:
+def new_engine(project: Any, harness: Any, owner: Any, registry: Any, markets: list[Any], pillars: list[int]) -> Any:
     """A clone that is not set up yet."""
     code = project.PricingEngine.deploy(sender=owner)
     args = code.pack(registry, markets, pillars, FRACTION_BITS, MAX_MODEL_AGE)
@@ -69,9 +67,7 @@ def new_engine(
 def make_desk(project: Any, owner: Any, weights: list[int] | None = None) -> Desk:
     harness = project.PricingHarness.deploy(sender=owner)
     registry = clone(harness, project.ModelRegistry, project.ModelRegistry.deploy(sender=owner), owner)
-    feeds = {
-        market: project.SettableFeed.deploy(owner, 8, spot * 10**8, sender=owner) for market, spot in SPOT.items()
-    }
+    feeds = {market: project.SettableFeed.deploy(owner, 8, spot * 10**8, sender=owner) for market, spot in SPOT.items()}
     markets = [(market, feed, MAX_FEED_AGE) for market, feed in feeds.items()]
     engine = new_engine(project, harness, owner, registry, markets, PILLARS)
     registry.initialize(owner, 2 * BLOCK, pack_model(weights or typical_weights()), engine, sender=owner)

@@ -128,9 +128,7 @@ def test_commands_read_the_same_chain(net: Localnet) -> None:
     quoted = json.loads(run([BIN / "fedvol", "quote", "ETH", "-k", 3000, "--json", *where], {}))
     assert 0.05 < quoted["quotes"][0]["iv"] < 4.5
     desk = net.desks[0]
-    status = json.loads(
-        run([BIN / "fedvol", "node", "status", "--config", desk.config, "--json"], net.secrets(desk))
-    )
+    status = json.loads(run([BIN / "fedvol", "node", "status", "--config", desk.config, "--json"], net.secrets(desk)))
     assert desk.address.lower() in json.dumps(status).lower()
 
 

@@ -28,9 +28,7 @@ NAMES = ("BTC-28FEB20-9750-C", "XRP_USDC-30JUN23-0d625-P", "BTC-PERPETUAL", "BTC
 NUMBERS = st.one_of(
     st.integers(),
     st.floats(),
-    st.sampled_from(
-        [0, -1, 1e308, 5e-324, 10**400, 1_582_296_978_501, 1_582_876_800_000, 9750.0, 0.02, 50.0]
-    ),
+    st.sampled_from([0, -1, 1e308, 5e-324, 10**400, 1_582_296_978_501, 1_582_876_800_000, 9750.0, 0.02, 50.0]),
 )
 VALUES = st.one_of(
     NUMBERS,

@@ -81,9 +81,7 @@ def test_no_text_makes_the_parser_fail(text: str) -> None:
 
 
 def test_contracts_of_a_column_keep_its_order_and_index() -> None:
-    names = pd.Series(
-        ["BTC-PERPETUAL", "BTC-7JUN19-8000-C", None, 7, {"a": 1}], index=[9, 8, 7, 6, 5], dtype=object
-    )
+    names = pd.Series(["BTC-PERPETUAL", "BTC-7JUN19-8000-C", None, 7, {"a": 1}], index=[9, 8, 7, 6, 5], dtype=object)
     terms = contracts(names)
     assert terms["kind"].tolist() == ["perpetual", "option", "unknown", "unknown", "unknown"]
     assert terms.index.tolist() == names.index.tolist()

@@ -91,9 +91,7 @@ def test_a_tape_with_nothing_left_is_refused_with_the_reasons(tmp_path: Path) ->
         load(tmp_path, [trade(1, price=float("nan")), trade(2, price=None)])
 
 
-@pytest.mark.parametrize(
-    "wrap", ["answer", "list", "answers", "lines", "gzip", "csv", "semicolons", "bom", "one"]
-)
+@pytest.mark.parametrize("wrap", ["answer", "list", "answers", "lines", "gzip", "csv", "semicolons", "bom", "one"])
 def test_containers_are_told_by_content(tmp_path: Path, wrap: str) -> None:
     trades = [trade(1), trade(2, timestamp=NOW + 5)]
     answer = {"jsonrpc": "2.0", "result": {"trades": trades, "has_more": False}}
@@ -144,9 +142,7 @@ def test_private_columns_go_no_further(tmp_path: Path) -> None:
     assert tape.rows["forward"].tolist() == [9700.0]
     assert "secret" not in tape.rows.to_csv()
     assert not set(private) & set(tape.rows)
-    assert any(
-        "private columns left out: order_id, label, fee, profit_loss, user_id" in n for n in tape.notes
-    )
+    assert any("private columns left out: order_id, label, fee, profit_loss, user_id" in n for n in tape.notes)
 
 
 def test_the_forward_comes_from_the_trade_itself_and_not_from_the_index(tmp_path: Path) -> None:

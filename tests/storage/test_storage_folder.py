@@ -98,9 +98,7 @@ def test_crash_before_the_rename_leaves_nothing_to_read(folder: Path) -> None:
     assert storage.get(name) == data
 
 
-def test_bytes_and_directory_reach_the_disk_around_the_rename(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_bytes_and_directory_reach_the_disk_around_the_rename(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     storage = LocalFolder(folder)
     steps: list[tuple[str, str]] = []
     fsync, replace = os.fsync, os.replace
@@ -152,9 +150,7 @@ for round in range(3):
 """
     writers = [python(script, folder, role) for role in ("keeps", "unpins")]
     storage = LocalFolder(folder)
-    objects = {
-        hashlib.sha256(data).digest(): data for data in (i.to_bytes(2, "big") * 4000 for i in range(60))
-    }
+    objects = {hashlib.sha256(data).digest(): data for data in (i.to_bytes(2, "big") * 4000 for i in range(60))}
     seen = 0
     while any(writer.poll() is None for writer in writers):
         for name, data in objects.items():

@@ -73,9 +73,7 @@ def test_no_such_pin_is_an_answer_and_not_a_failure(proxy: FaultyProxy, storage:
     assert proxy.commands == ["pin/ls", "pin/rm"]
 
 
-def test_lasting_trouble_is_no_answer_about_a_pin(
-    proxy: FaultyProxy, hasty: Ipfs, stored: tuple[bytes, bytes]
-) -> None:
+def test_lasting_trouble_is_no_answer_about_a_pin(proxy: FaultyProxy, hasty: Ipfs, stored: tuple[bytes, bytes]) -> None:
     proxy.faults = repeat("500")
     for use in (hasty.has, hasty.unpin):
         with pytest.raises(StorageError, match=f"{stored[0].hex()}.*in trouble"):
@@ -84,9 +82,7 @@ def test_lasting_trouble_is_no_answer_about_a_pin(
 
 
 @pytest.mark.parametrize("fault", ["hang", "trickle", "close", "500"])
-def test_patience_bounds_a_call(
-    proxy: FaultyProxy, hasty: Ipfs, stored: tuple[bytes, bytes], fault: str
-) -> None:
+def test_patience_bounds_a_call(proxy: FaultyProxy, hasty: Ipfs, stored: tuple[bytes, bytes], fault: str) -> None:
     proxy.faults = repeat(fault)
     start = time.monotonic()
     with pytest.raises(StorageError, match=stored[0].hex()):

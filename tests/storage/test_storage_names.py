@@ -40,9 +40,7 @@ def test_published_cids(digest: str, cid: str) -> None:
 def test_the_node_finds_our_name_by_itself(ipfs_url: str) -> None:
     data = os.urandom(1234)
     name = Ipfs(ipfs_url).put(data)
-    answer = httpx.post(
-        f"{ipfs_url}/api/v0/cat", params={"arg": cid_of(name), "timeout": "5s"}, trust_env=False
-    )
+    answer = httpx.post(f"{ipfs_url}/api/v0/cat", params={"arg": cid_of(name), "timeout": "5s"}, trust_env=False)
     assert answer.content == data
 
 

@@ -228,9 +228,7 @@ class FederationClient:
         """A version's bytes."""
         with readable(f"model version {version}"):
             return bytes(
-                self.registry.functions.modelOf(version).call(
-                    block_identifier=block if block is not None else "latest"
-                )
+                self.registry.functions.modelOf(version).call(block_identifier=block if block is not None else "latest")
             )
 
 

@@ -26,6 +26,10 @@ Address = Annotated[str, AfterValidator(_address)]
 """A checksummed address, or "" where the local chain makes its own."""
 
 
+YEAR = 365 * 86_400
+"""Longest interval and unbonding, as in the contract: a federation must be repairable, and a bond must come back."""
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -59,13 +63,13 @@ class RoundsPlan(_Strict):
     epoch_rounds: int = Field(ge=1, lt=2**16)
     seed_delay: int = Field(ge=1, le=128)
     finality: int = Field(ge=1, lt=2**16)
-    interval: int = Field(ge=0, lt=2**32)
+    interval: int = Field(ge=0, le=YEAR)
     commit_window: int = Field(ge=1, lt=2**24)
     reveal_window: int = Field(ge=1, lt=2**24)
     lead_window: int = Field(ge=0, lt=2**24)
     propose_window: int = Field(ge=1, lt=2**24)
     challenge_window: int = Field(ge=1, lt=2**24)
-    unbonding: int = Field(ge=1, lt=2**32)
+    unbonding: int = Field(ge=1, le=YEAR)
     clamp: int = Field(ge=1, lt=BIAS)
     step: int = Field(ge=1, lt=2**32)
 

@@ -42,10 +42,7 @@ def show(
     table(
         "members",
         ["#", "node", "status", "seat", "this round", "bond", "silences"],
-        [
-            [m.index, m.address, m.status, _seat(m), _ballot(m, snapshot), m.bond / 1e18, m.silences]
-            for m in members
-        ],
+        [[m.index, m.address, m.status, _seat(m), _ballot(m, snapshot), m.bond / 1e18, m.silences] for m in members],
     )
     table("parameters", ["name", "value"], [[key, str(value)] for key, value in snapshot.params.items()])
 

@@ -24,9 +24,7 @@ _DAY_MS = 86_400_000
 @app.command()
 def inspect(
     tape: Annotated[Path, typer.Argument(help="A file, or a folder of files that are taken together.")],
-    by: Annotated[
-        str | None, typer.Option(help="A column that names each row's desk: count by desk.")
-    ] = None,
+    by: Annotated[str | None, typer.Option(help="A column that names each row's desk: count by desk.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document instead of tables.")] = False,
 ) -> None:
     """Show what a tape holds, what was left out, and why.
@@ -67,9 +65,7 @@ def inspect(
         ],
     )
     if found["dropped"]:
-        console.table(
-            "What was left out", ["reason", "records"], [[*item] for item in found["dropped"].items()]
-        )
+        console.table("What was left out", ["reason", "records"], [[*item] for item in found["dropped"].items()])
     for note in found["notes"]:
         _say(f"- {note}")
 
@@ -78,9 +74,7 @@ def inspect(
 def fetch(
     out: Annotated[Path, typer.Option(help="A new file, *.jsonl or *.jsonl.gz.")],
     currency: Annotated[str, typer.Option(help="BTC or ETH; USDC holds the options of other coins.")] = "BTC",
-    since: Annotated[
-        str | None, typer.Option(help="ISO time, UTC. [default: 24 hours before --until]")
-    ] = None,
+    since: Annotated[str | None, typer.Option(help="ISO time, UTC. [default: 24 hours before --until]")] = None,
     until: Annotated[str | None, typer.Option(help="ISO time, UTC. [default: now]")] = None,
     base_url: Annotated[str | None, typer.Option(help="API to ask, if not Deribit's own.")] = None,
 ) -> None:

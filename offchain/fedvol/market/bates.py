@@ -54,9 +54,7 @@ class Bates:
         second = self.jump_mean**2 + self.jump_dev**2
         fourth = self.jump_mean**4 + 6 * (self.jump_mean * self.jump_dev) ** 2 + 3 * self.jump_dev**4
         stretch = 1 + self.vol_of_var * min(years, 1 / self.speed)
-        total = (
-            mean_var * stretch + self.jump_rate * years * second + np.sqrt(self.jump_rate * years * fourth)
-        )
+        total = mean_var * stretch + self.jump_rate * years * second + np.sqrt(self.jump_rate * years * fourth)
         drift = np.expm1(self.jump_mean + 0.5 * self.jump_dev**2)
         return -0.5 * mean_var + self.jump_rate * years * (self.jump_mean - drift), float(np.sqrt(total))
 

@@ -39,9 +39,7 @@ class Greeks(NamedTuple):
     theta: Floats
 
 
-def price(
-    forward: ArrayLike, strike: ArrayLike, vol: ArrayLike, years: ArrayLike, is_call: ArrayLike
-) -> Floats:
+def price(forward: ArrayLike, strike: ArrayLike, vol: ArrayLike, years: ArrayLike, is_call: ArrayLike) -> Floats:
     """Undiscounted price in USD. Relative error of the time value below 1e-11 for total vol >= 1e-3.
 
     The out-of-the-money side is computed without cancellation and the intrinsic value is added, so that far
@@ -55,9 +53,7 @@ def price(
     return np.maximum(np.where(call, f - k, k - f), 0.0) + time_value
 
 
-def greeks(
-    forward: ArrayLike, strike: ArrayLike, vol: ArrayLike, years: ArrayLike, is_call: ArrayLike
-) -> Greeks:
+def greeks(forward: ArrayLike, strike: ArrayLike, vol: ArrayLike, years: ArrayLike, is_call: ArrayLike) -> Greeks:
     """Greeks by the closed forms; needs vol > 0 and years > 0."""
     f, k, s, t, call = _arrays(forward, strike, vol, years, is_call)
     root = np.sqrt(t)
@@ -100,9 +96,7 @@ def implied_vol(
             log_value, slope = _log_otm(x[rows], total)
             return log_value - target[rows], slope
 
-        out[good] = _increasing_root(
-            residual, start, np.zeros_like(x), np.full_like(x, _MAX_TOTAL_VOL), 1e-16
-        )
+        out[good] = _increasing_root(residual, start, np.zeros_like(x), np.full_like(x, _MAX_TOTAL_VOL), 1e-16)
         out[good] /= np.sqrt(t)
     return out
 
@@ -125,12 +119,8 @@ def implied_forward(
     Returns:
         Forwards in USD; NaN where no forward within that range explains price and vol together.
     """
-    v, s, k, t, call, inverse, at = _arrays(
-        value, vol, strike, years, is_call, ~np.asarray(linear, bool), near
-    )
-    good = (
-        np.isfinite(v) & (v > 0) & np.isfinite(s) & (s > 0) & (t > 0) & (at > 0) & np.isfinite(at) & (k > 0)
-    )
+    v, s, k, t, call, inverse, at = _arrays(value, vol, strike, years, is_call, ~np.asarray(linear, bool), near)
+    good = np.isfinite(v) & (v > 0) & np.isfinite(s) & (s > 0) & (t > 0) & (at > 0) & np.isfinite(at) & (k > 0)
     out = np.full(v.shape, np.nan)
     v, total, k, call, inverse, at = (
         v[good],
@@ -162,8 +152,7 @@ def _arrays(*values: ArrayLike) -> list[NDArray]:
     """Broadcast copies, floats as float64, flags as they are, never 0-d so that they can be masked."""
     kept = [np.asarray(v) for v in values]
     return [
-        np.atleast_1d(v) if v.dtype == bool else np.atleast_1d(v).astype(np.float64)
-        for v in np.broadcast_arrays(*kept)
+        np.atleast_1d(v) if v.dtype == bool else np.atleast_1d(v).astype(np.float64) for v in np.broadcast_arrays(*kept)
     ]
 
 

@@ -54,9 +54,7 @@ def fetch(
         trades.
     """
     if not out.name.endswith(_SUFFIXES):
-        raise TapeError(
-            f"{out} is not named *.jsonl or *.jsonl.gz.", "Trades are saved as JSON lines: rename it."
-        )
+        raise TapeError(f"{out} is not named *.jsonl or *.jsonl.gz.", "Trades are saved as JSON lines: rename it.")
     if out.exists():
         raise TapeError(f"{out} exists already.", "Choose another name; a tape is never overwritten.")
     part = out.with_name(f"{out.name}.{os.getpid()}.part")
@@ -81,9 +79,7 @@ def fetch(
     return count
 
 
-def trade_pages(
-    currency: str, since_ms: int, until_ms: int, base_url: str, page: int = PAGE
-) -> Iterator[list[Trade]]:
+def trade_pages(currency: str, since_ms: int, until_ms: int, base_url: str, page: int = PAGE) -> Iterator[list[Trade]]:
     """Pages of trades in the order of time, none lost and none twice.
 
     Each request starts *at* the last millisecond seen, because a page may end inside one; what was already
@@ -125,20 +121,14 @@ def _ask(client: httpx.Client, params: dict[str, Any]) -> tuple[list[Trade], boo
             if not isinstance(trade["trade_id"], str) or not isinstance(trade["timestamp"], int):
                 raise TypeError
     except httpx.HTTPStatusError as failure:
-        raise TapeError(
-            f"{where} refused: {_reason(failure.response)}.", "Check --currency and the times."
-        ) from None
+        raise TapeError(f"{where} refused: {_reason(failure.response)}.", "Check --currency and the times.") from None
     except httpx.HTTPError as failure:
         what = str(failure) or type(failure).__name__
-        raise TapeError(
-            f"{where} cannot be reached: {what}.", "Check the network, or give --base-url."
-        ) from None
+        raise TapeError(f"{where} cannot be reached: {what}.", "Check the network, or give --base-url.") from None
     except _Busy:
         raise TapeError(f"{where} stays too busy.", "Wait some minutes and fetch again.") from None
     except (ValueError, KeyError, TypeError):
-        raise TapeError(
-            f"{where} answered something that is no page of trades.", "Check --base-url."
-        ) from None
+        raise TapeError(f"{where} answered something that is no page of trades.", "Check --base-url.") from None
     return trades, has_more
 
 

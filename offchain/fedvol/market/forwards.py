@@ -36,9 +36,9 @@ def fill(frame: pd.DataFrame, notes: list[str]) -> NDArray[np.float64]:
         take(_from_price_and_vol(frame, np.isnan(forward)), "implied by the trade's own price and vol")
     if np.isnan(forward).any():
         known = np.isfinite(forward)
-        points = pd.DataFrame(
-            {"ts": ts, "market": frame["market"], "expiry_ms": frame["expiry_ms"], "point": forward}
-        )[known]
+        points = pd.DataFrame({"ts": ts, "market": frame["market"], "expiry_ms": frame["expiry_ms"], "point": forward})[
+            known
+        ]
         points = pd.concat([points, _parity(frame)], ignore_index=True).sort_values("ts", kind="stable")
         take(_nearest(frame, points), "from parity or the nearest row of its expiry")
         take(index, "taken from index")

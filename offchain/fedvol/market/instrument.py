@@ -69,11 +69,7 @@ def parse(name: str) -> Instrument:
         expiry = _expiry(int(year), int(month), int(day))
         if not expiry or not settle:
             return UNKNOWN
-        return (
-            _option(base, expiry, strike, side, settle == quote)
-            if strike
-            else Instrument("future", base, expiry)
-        )
+        return _option(base, expiry, strike, side, settle == quote) if strike else Instrument("future", base, expiry)
     if m := _PERPETUAL.fullmatch(name):
         return Instrument("perpetual", m[1])
     if m := _FUTURE.fullmatch(name):

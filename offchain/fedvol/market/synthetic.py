@@ -65,9 +65,7 @@ _MARKETS = (
 )
 
 
-def generate(
-    seed: int, hours: float = 48.0, snapshots: int = 12, end_ms: int = DEFAULT_END_MS
-) -> pd.DataFrame:
+def generate(seed: int, hours: float = 48.0, snapshots: int = 12, end_ms: int = DEFAULT_END_MS) -> pd.DataFrame:
     """A tidy tape of quotes with a `desk` column; the same for the same arguments.
 
     Args:

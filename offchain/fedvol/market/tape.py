@@ -157,9 +157,7 @@ def _files(path: Path) -> list[Path]:
 
 def _desks(file: Path, raw: pd.DataFrame, column: str) -> np.ndarray:
     if column not in raw:
-        raise TapeError(
-            f"{file} has no column {column!r}.", f"Choose the desk column among: {', '.join(raw.columns)}."
-        )
+        raise TapeError(f"{file} has no column {column!r}.", f"Choose the desk column among: {', '.join(raw.columns)}.")
     return raw[column].astype(object).where(raw[column].notna(), "").astype(str).to_numpy(object)
 
 

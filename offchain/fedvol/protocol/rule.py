@@ -1,4 +1,6 @@
-"""Combining rules: the round's updates and the last model in, the new model out. Twin of `contracts/libraries/RuleLib.sol`.
+"""Combining rules: the round's updates and the last model in, the new model out.
+
+Twin of `contracts/libraries/RuleLib.sol`.
 
 All integers; the only rounding is the stated truncation, so that anybody, and the EVM, finds the same model.
 """
@@ -13,9 +15,7 @@ from fedvol.errors import WireError
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 
 
-def mean(
-    model: NDArray[np.int64], updates: NDArray[np.int64], bound: int, step: int
-) -> NDArray[np.int64]:
+def mean(model: NDArray[np.int64], updates: NDArray[np.int64], bound: int, step: int) -> NDArray[np.int64]:
     """m + trunc(q · Σ clamp(uᵢ, ±B) / (n · 2^16)), truncated once, toward zero, and saturated to int32.
 
     Args:

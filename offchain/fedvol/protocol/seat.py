@@ -1,7 +1,7 @@
 """Seats by lot: a seeded swap-or-not shuffle. Twin of `contracts/libraries/SeatLib.sol`.
 
-Source: V. T. Hoang, B. Morris, P. Rogaway, "An Enciphering Scheme Based on a Card Shuffle", CRYPTO 2012. 48 steps: the bias at 6
-members is below 1e-11. Each position is computed alone; no list is permuted.
+Source: V. T. Hoang, B. Morris, P. Rogaway, "An Enciphering Scheme Based on a Card Shuffle", CRYPTO 2012. 48 steps: the
+bias at 6 members is below 1e-11. Each position is computed alone; no list is permuted.
 """
 
 from __future__ import annotations

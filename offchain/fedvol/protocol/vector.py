@@ -55,9 +55,7 @@ def _integers(values: ArrayLike, low: int, high: int, what: str) -> NDArray[np.i
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise WireError(f"{what} must be a flat vector of integers.", "Quantize it first.")
     if array.size and (int(array.min()) < low or int(array.max()) > high):
-        raise WireError(
-            f"{what} holds a number outside [{low}, {high}].", "Clip it to the federation's bounds first."
-        )
+        raise WireError(f"{what} holds a number outside [{low}, {high}].", "Clip it to the federation's bounds first.")
     return array.astype(np.int64)
 
 
@@ -79,8 +77,10 @@ def pack_update(update: ArrayLike) -> bytes:
 
 
 def unpack_update(data: bytes, dimension: int) -> NDArray[np.int64]:
-    """The d lane values less their bias, as they stand: a hostile sender may put any 31-bit number in a lane, so the result
-    lies in [-2^23, 2^31 - 2^23) and must be clamped before use. The top byte and the padding are ignored.
+    """The d lane values less their bias, as they stand.
+
+    A hostile sender may put any 31-bit number in a lane, so the result lies in [-2^23, 2^31 - 2^23) and must be clamped
+    before use. The top byte and the padding are ignored.
 
     Raises:
         WireError: the bytes are not exactly ⌈d/8⌉ words.

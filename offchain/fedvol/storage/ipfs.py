@@ -111,9 +111,7 @@ class Ipfs(Storage):
             raise
         return True
 
-    def _call(
-        self, command: str, name: bytes, parameters: dict[str, str], data: bytes | None = None
-    ) -> bytes:
+    def _call(self, command: str, name: bytes, parameters: dict[str, str], data: bytes | None = None) -> bytes:
         end = time.monotonic() + self.patience
 
         def ask_node() -> bytes:

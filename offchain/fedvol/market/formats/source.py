@@ -139,9 +139,7 @@ def _csv(path: Path, text: str, text_column: str | None) -> Source:
         try:
             frame = pd.read_csv(io.StringIO(text), sep=delimiter, dtype=as_text, low_memory=False)
         except pd.errors.ParserError:
-            frame = pd.read_csv(
-                io.StringIO(text), sep=delimiter, dtype=as_text, engine="python", on_bad_lines=count
-            )
+            frame = pd.read_csv(io.StringIO(text), sep=delimiter, dtype=as_text, engine="python", on_bad_lines=count)
     except (ValueError, OverflowError, csv.Error) as failure:
         first = str(failure).splitlines()[0]
         raise alien(path, f"cannot be read as CSV ({first})") from None

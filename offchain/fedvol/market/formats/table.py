@@ -24,9 +24,7 @@ def recognise(columns: frozenset[str]) -> bool:
 
 def read(raw: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     chosen = next((name for name in ("iv", "mark_iv", "mid_iv") if name in raw), None)
-    iv, bid, ask = as_fraction(
-        notes, raw[chosen] if chosen else None, optional(raw, "bid_iv"), optional(raw, "ask_iv")
-    )
+    iv, bid, ask = as_fraction(notes, raw[chosen] if chosen else None, optional(raw, "bid_iv"), optional(raw, "ask_iv"))
     notes.append(f"vol taken from {chosen or 'the middle of bid_iv and ask_iv'}")
     columns = {
         "ts_ms": moments(raw["ts_ms"]),
