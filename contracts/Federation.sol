@@ -126,8 +126,8 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
             _epoch = Epoch(0, uint32(_members.length), false);
         }
         uint256 count = _epoch.count;
+        if (count < p.minMembers) revert NotEnoughMembers(count, p.minMembers);
         uint256 selected = Math.min(p.seats, count - (count % p.clusterSize));
-        if (selected == 0) revert NotEnoughMembers(count, p.clusterSize);
 
         _clock = ClockLib.opened(number, epochStart, p, selected, Math.ceilDiv(selected * p.quorumBps, 10_000));
         _proposal.openedAt = uint40(block.timestamp);

@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
+import tomli_w
 from eth_account import Account
 
 from fedvol.chain.client import abi, connect
@@ -115,7 +117,6 @@ class Localnet:
         """What all desks do differently from a public chain: blocks come fast, and all join before the first round."""
         return {
             "FEDVOL_NODE_POLL_SECONDS": "0.5",
-            "FEDVOL_NODE_OPEN_WITH": str(len(self.desks)),
             "FEDVOL_NODE_WINDOW_HOURS": str(self.window_hours),
             "OMP_NUM_THREADS": "1",
         }
@@ -152,9 +153,18 @@ class Localnet:
 
 
 @contextmanager
-def localnet(home: Path, window_hours: float, plan: Path = PLAN, block_time: int = 1) -> Iterator[Localnet]:
-    """Starts Anvil, deploys the plan with ape, and ends every process on the way out, also on Ctrl-C."""
+def localnet(home: Path, window_hours: float, members: int, block_time: int = 1) -> Iterator[Localnet]:
+    """Starts Anvil, deploys the local plan with ape, and ends every process on the way out, also on Ctrl-C.
+
+    Args:
+        members: the first round waits for that many, so that all take part in every epoch.
+        block_time: seconds.
+    """
     home.mkdir(parents=True, exist_ok=True)
+    plan = home / "plan.toml"
+    content = tomllib.loads(PLAN.read_text())
+    content["rounds"]["min_members"] = members
+    plan.write_text(tomli_w.dumps(content))
     with anvil(log=home / "anvil.log") as url:
         run(
             [

@@ -180,7 +180,7 @@ def demo(options: argparse.Namespace) -> None:
     shutil.rmtree(options.out, ignore_errors=True)
     what = f"the tape {options.tape}" if options.tape else f"a synthetic market (seed {options.seed})"
     out.print(f"[bold]FedVol[/]: {len(tapes)} desks, {what}. Starting a chain and deploying with ape …")
-    with localnet(options.out, options.window_hours) as net:
+    with localnet(options.out, options.window_hours, len(tapes)) as net:
         spec = ModelSpec.from_json(json.dumps(net.client.deployment.spec))
         judge = Judge(build(spec), tapes, options.window_hours)
         forward = {market: price for market, price in forwards(judge.market).items() if market in spec.markets}

@@ -44,6 +44,8 @@ interface IFederationTypes {
     /// @param step            q: the mean move is multiplied by q / 65,536. 65,536 = the plain mean.
     /// @param bond            Least bond of a member, token units.
     /// @param silencePenalty  For a commit that is never opened; doubles with each, eight times at most. ≤ bond / 16.
+    /// @param minMembers      Least members with which a round opens, 1..`seats`: of few, each could read the others off the
+    ///                        mean, and the first to join would rule alone.
     struct Params {
         uint8 seats;
         uint8 clusterSize;
@@ -62,6 +64,7 @@ interface IFederationTypes {
         uint32 step;
         uint96 bond;
         uint96 silencePenalty;
+        uint8 minMembers;
     }
 
     /// @notice The round's clock and counters: one storage word, all that `commit` and `reveal` read besides the node's ballot.

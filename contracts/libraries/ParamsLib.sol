@@ -28,5 +28,6 @@ library ParamsLib {
         require(p.step >= 1, IFederationErrors.BadParameter("step"));
         require(p.bond >= 16, IFederationErrors.BadParameter("bond"));
         require(p.silencePenalty <= p.bond / 16, IFederationErrors.BadParameter("silencePenalty"));
+        require(p.minMembers >= 1 && p.minMembers <= p.seats, IFederationErrors.BadParameter("minMembers"));
     }
 }

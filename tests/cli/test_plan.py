@@ -22,7 +22,7 @@ def changed(tmp_path: Path, old: str, new: str) -> Path:
 def test_the_committed_plan_is_sound() -> None:
     plan = load_plan(PLAN)
     assert plan.params()["seats"] == 6
-    assert list(plan.params())[-1] == "silencePenalty"
+    assert list(plan.params())[-1] == "minMembers"
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,7 @@ def test_the_committed_plan_is_sound() -> None:
         ("seats = 6", "seats = 0", "seats"),
         ("seats = 6", "seats = 129", "seats"),
         ("seats = 6", "seets = 6", "seets"),
+        ("min_members = 3", "min_members = 7", "min_members"),
         ("cluster_size = 1", "cluster_size = 2", "cluster_size"),
         ("quorum_bps = 5000", "quorum_bps = 10001", "quorum_bps"),
         ("lead_window = 5", "lead_window = 20", "lead_window"),

@@ -37,6 +37,7 @@ PARAMS = {
     "step": 1 << 16,
     "bond": BOND,
     "silencePenalty": BOND // 20,
+    "minMembers": 1,
 }
 STATUSES = ("None", "Joining", "Active", "Leaving")
 PHASES = ("Idle", "Draw", "Commit", "Reveal", "Propose", "Challenge", "Final", "Void", "Settle")

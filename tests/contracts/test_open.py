@@ -22,6 +22,17 @@ def test_open_without_members_reverts(arena, stranger):
         arena.federation.open(sender=stranger)
 
 
+def test_open_with_too_few_members_reverts(make_arena, nodes):
+    """The first to join cannot rule alone."""
+    arena = make_arena(minMembers=3)
+    arena.join(*nodes[:2])
+    with ape.reverts(arena.federation.NotEnoughMembers, error_inputs={"members": 2, "needed": 3}):
+        arena.federation.open(sender=nodes[0])
+    arena.join(nodes[2])
+    arena.federation.open(sender=nodes[0])
+    assert int(arena.federation.clock().selected) == 3
+
+
 def test_open_when_the_last_member_leaves_reverts(arena, nodes):
     arena.join(nodes[0])
     arena.open()

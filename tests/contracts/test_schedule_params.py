@@ -32,12 +32,14 @@ REFUSED = [
     ("step", {"step": 0}),
     ("bond", {"bond": 15, "silencePenalty": 0}),
     ("silencePenalty", {"silencePenalty": BOND // 16 + 1}),
+    ("minMembers", {"minMembers": 0}),
+    ("minMembers", {"minMembers": 7}),
 ]
 ACCEPTED = [
     {"seats": 128, "quorumBps": 10_000, "epochRounds": 65_535, "seedDelay": 128, "interval": YEAR, "unbonding": YEAR},
     WINDOWS | {"seats": 1, "quorumBps": 1, "epochRounds": 1, "interval": 0, "finality": 1, "unbonding": 12},
     {"clamp": (1 << 23) - 1, "step": 2**32 - 1, "bond": 2**96 - 1, "silencePenalty": (2**96 - 1) // 16},
-    {"clamp": 1, "step": 1, "bond": 16, "silencePenalty": 1},
+    {"clamp": 1, "step": 1, "bond": 16, "silencePenalty": 1, "minMembers": 6},
     {"leadWindow": 99, "proposeWindow": 100, "unbonding": 2 * (2 * 2 + 400)},
 ]
 

@@ -40,7 +40,7 @@ def judge() -> Judge:
 def net(tmp_path_factory: pytest.TempPathFactory, judge: Judge) -> Iterator[Localnet]:
     """Runs the rounds once: one desk is killed between commit and reveal, another while it waits, both come back."""
     assert REAL is not None
-    with localnet(tmp_path_factory.mktemp("net"), WINDOW_HOURS) as net:
+    with localnet(tmp_path_factory.mktemp("net"), WINDOW_HOURS, len(judge.own)) as net:
         for market, price in forwards(judge.market).items():
             net.set_price(market, price)
         for name, tape in split_tape(REAL / "dev_quotes.parquet", None, 0, WINDOW_HOURS).items():

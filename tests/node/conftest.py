@@ -31,7 +31,7 @@ BOND = 1_000 * 10**18
 PARAMS = {
     "seats": 6, "clusterSize": 1, "quorumBps": 5_000, "epochRounds": 4, "seedDelay": 1, "finality": 2, "interval": 20,
     "commitWindow": 60, "revealWindow": 60, "leadWindow": 20, "proposeWindow": 60, "challengeWindow": 20,
-    "unbonding": 2_000, "clamp": 1 << 19, "step": 2 << 16, "bond": BOND, "silencePenalty": BOND // 20,
+    "unbonding": 2_000, "clamp": 1 << 19, "step": 2 << 16, "bond": BOND, "silencePenalty": BOND // 20, "minMembers": 3,
 }  # fmt: skip
 ARTEFACTS = Path(__file__).resolve().parents[2] / ".build" / "__local__.json"
 _MNEMONIC = "test test test test test test test test test test test junk"

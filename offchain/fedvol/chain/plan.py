@@ -58,6 +58,7 @@ class ModelPlan(_Strict):
 
 class RoundsPlan(_Strict):
     seats: int = Field(ge=1, le=MAX_NODES)
+    min_members: int = Field(ge=1)
     cluster_size: int = Field(ge=1, le=1)
     quorum_bps: int = Field(ge=1, le=10_000)
     epoch_rounds: int = Field(ge=1, lt=2**16)
@@ -75,6 +76,8 @@ class RoundsPlan(_Strict):
 
     @model_validator(mode="after")
     def _check(self) -> RoundsPlan:
+        if self.min_members > self.seats:
+            raise ValueError("min_members: at most seats")
         if self.lead_window >= self.propose_window:
             raise ValueError("lead_window: must end before propose_window does")
         whole = (
@@ -149,7 +152,8 @@ class FederationPlan(_Strict):
     def params(self) -> dict[str, int]:
         """As `IFederationTypes.Params`, in its order."""
         values = self.rounds.model_dump() | self.bonds.model_dump(exclude={"token"})
-        order = [*RoundsPlan.model_fields, "bond", "silence_penalty"]
+        first = [name for name in RoundsPlan.model_fields if name != "min_members"]
+        order = [*first, "bond", "silence_penalty", "min_members"]
         return {_camel(name): values[name] for name in order}
 
 

@@ -40,7 +40,6 @@ class NodeConfig(BaseSettings):
         bond: smallest token units; by default what the federation asks.
         propose: propose the round's model when it is this node's turn.
         keeper: open, draw and publish rounds, and report silent nodes, when that is due.
-        open_with: a keeper opens no round with fewer members than this: the mean of one is that one's update.
         tape: file or folder of trades or quotes.
         desk_column, desk: use the rows of one desk only.
         window_hours: train on the newest part of the tape.
@@ -69,7 +68,6 @@ class NodeConfig(BaseSettings):
     bond: int | None = Field(default=None, gt=0)
     propose: bool = True
     keeper: bool = True
-    open_with: int = Field(default=3, ge=1, le=128)
 
     tape: Path
     desk_column: str | None = None
@@ -229,9 +227,8 @@ TEMPLATE = """\
 # bond = 1000000000000000000000
 # Propose the round's model when it is this node's turn.
 # propose = true
-# Open, draw and publish rounds and report silent nodes when that is due, but open none with fewer members than this.
+# Open, draw and publish rounds and report silent nodes when that is due.
 # keeper = true
-# open_with = 3
 
 # ---- your tape: it never leaves this machine
 {tape}

@@ -69,7 +69,6 @@ class Node:
             join=config.join,
             propose=config.propose,
             keeper=config.keeper,
-            open_with=config.open_with,
             stagger=2 * config.poll_seconds,
         )
         self._outbox = Outbox(

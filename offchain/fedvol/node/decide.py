@@ -50,14 +50,12 @@ class Roles:
     """What this node takes part in.
 
     Attributes:
-        open_with: fewest members with which it opens a round.
         stagger: seconds from one node's turn to the next one's, in acts that one node does for all.
     """
 
     join: bool = True
     propose: bool = True
     keeper: bool = True
-    open_with: int = 3
     stagger: float = 4.0
 
 
@@ -121,5 +119,5 @@ def _keep(s: Snapshot, view: View, roles: Roles) -> Action | None:
     if view.silent:
         return Action(Act.REPORT, view.silent[0])
     idle = s.phase in (Phase.IDLE, Phase.VOID, Phase.FINAL)
-    enough = s.members + s.joining >= roles.open_with
+    enough = s.members + s.joining >= s.params["minMembers"]
     return Action(Act.OPEN) if idle and enough and s.time >= s.next_opening else None
