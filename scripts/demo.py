@@ -109,17 +109,19 @@ def run_rounds(net: Localnet, judge: Judge, rounds: int) -> Show:
             live.update(view)
             now = time.monotonic()
             if snapshot.version - 1 >= rounds:
+                if victim is None:
+                    raise FedvolError("No desk was ever seen between commit and reveal.", "Run it again.")
                 return show
             if snapshot.clock.number * 10 + snapshot.phase != seen:
                 seen, quiet_until = snapshot.clock.number * 10 + snapshot.phase, now + QUIET_LIMIT_S
             if now > quiet_until:
                 raise FedvolError(f"Nothing has moved for {QUIET_LIMIT_S:.0f} s.", f"See the logs in {net.home}.")
-            if victim is None and snapshot.clock.number == KILL_IN_ROUND and snapshot.phase == Phase.COMMIT:
-                victim = first_committed(net, snapshot)
+            if victim is None and snapshot.clock.number >= KILL_IN_ROUND:
+                victim = between_commit_and_reveal(net, snapshot)
                 if victim:
                     net.kill(victim)
                     back_at = now + BACK_AFTER_S
-                    show.note(f"[red]kill -9 {victim.name}[/] after its commit in round {KILL_IN_ROUND}")
+                    show.note(f"[red]kill -9 {victim.name}[/] after its commit in round {snapshot.clock.number}")
             if victim and back_at and now > back_at:
                 net.start(victim)
                 show.note(f"[green]{victim.name} is back[/] and reveals what its journal kept")
@@ -130,8 +132,10 @@ def run_rounds(net: Localnet, judge: Judge, rounds: int) -> Show:
             time.sleep(LOOK_EVERY_S)
 
 
-def first_committed(net: Localnet, snapshot: Snapshot) -> Desk | None:
+def between_commit_and_reveal(net: Localnet, snapshot: Snapshot) -> Desk | None:
     """A desk whose commit is on chain, and whose reveal is not."""
+    if snapshot.phase not in (Phase.COMMIT, Phase.SETTLE, Phase.REVEAL):
+        return None
     for desk in net.desks:
         _, number, _, state = net.client.federation.functions.ballotOf(desk.address).call()
         if number == snapshot.clock.number and state == 1:

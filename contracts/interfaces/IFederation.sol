@@ -121,6 +121,7 @@ interface IFederationTypes {
 interface IFederationErrors is IFederationTypes {
     /// @dev The call belongs to `needed`; the round is in `actual`.
     error WrongPhase(Phase actual, Phase needed);
+    /// @dev `opensAt` in seconds; from `draw`, the number of the first block that will do.
     error TooEarly(uint256 opensAt);
     error NotEnoughMembers(uint256 members, uint256 needed);
     error NotMember(address node);

@@ -20,7 +20,8 @@ CLOCK = Clock(
 )  # fmt: skip
 SNAPSHOT = Snapshot(
     block=50, time=1_000, phase=Phase.COMMIT, ends_at=1_060, clock=CLOCK, proposal=Proposal("0x0", 900, 48, bytes(32)),
-    params={"bond": 1000, "proposeWindow": 60, "leadWindow": 20}, next_opening=960, version=3, published_at=900,
+    params={"bond": 1000, "proposeWindow": 60, "leadWindow": 20, "minMembers": 3},
+    next_opening=960, version=3, published_at=900,
     lead_seat=1, members=6, joining=1, node=NODE,
 )  # fmt: skip
 LATE = View(waited=10_000)
