@@ -109,13 +109,15 @@ def test_report_silence_of_who_did_not_commit_reverts(joined, nodes, stranger):
             joined.federation.reportSilence(node, sender=nodes[0])
 
 
-def test_report_silence_while_revealing_reverts(joined, nodes):
-    joined.open()
-    joined.commit(*nodes)
+def test_report_silence_while_revealing_reverts(make_arena, nodes):
+    arena = make_arena(finality=100, unbonding=3_000)
+    arena.join(*nodes)
+    arena.open()
+    arena.commit(*nodes)
     for phase in ("Settle", "Reveal"):
-        joined.pass_to(phase)
-        with ape.reverts(joined.federation.NotSilent):
-            joined.federation.reportSilence(nodes[0], sender=nodes[1])
+        arena.pass_to(phase)
+        with ape.reverts(arena.federation.NotSilent):
+            arena.federation.reportSilence(nodes[0], sender=nodes[1])
 
 
 def test_report_silence_where_too_few_committed_reverts(joined, nodes):

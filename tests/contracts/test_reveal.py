@@ -127,9 +127,13 @@ def test_reveal_of_all_committed_ends_the_phase_succeeds(joined, nodes):
     assert int(clock.since) == last.timestamp + int(clock.finality)
 
 
-def test_reveal_quorum_and_time_end_the_phase_succeeds(revealing, nodes):
-    revealing.reveal(*nodes[:3])
-    revealing.pass_phase()
-    assert revealing.phase == "Settle"
-    revealing.pass_settling()
-    assert revealing.phase == "Propose"
+def test_reveal_quorum_and_time_end_the_phase_succeeds(make_arena, nodes):
+    arena = make_arena(finality=100, unbonding=3_000)
+    arena.join(*nodes)
+    arena.open()
+    arena.commit(*nodes)
+    arena.reveal(*nodes[:3])
+    arena.pass_phase()
+    assert arena.phase == "Settle"
+    arena.pass_settling()
+    assert arena.phase == "Propose"

@@ -25,7 +25,7 @@ REFUSED = [
     ("leadWindow", {"leadWindow": 100, "proposeWindow": 100}),
     ("leadWindow", {"leadWindow": 0, "proposeWindow": 0}),
     ("challengeWindow", {"challengeWindow": 0}),
-    ("unbonding", {"unbonding": 2 * (2 * 2 + 400) - 1}),
+    ("unbonding", {"unbonding": 2 * (2 * PARAMS["finality"] + 400) - 1}),
     ("unbonding", {"unbonding": YEAR + 1}),
     ("clamp", {"clamp": 0}),
     ("clamp", {"clamp": 1 << 23}),
@@ -40,7 +40,7 @@ ACCEPTED = [
     WINDOWS | {"seats": 1, "quorumBps": 1, "epochRounds": 1, "interval": 0, "finality": 1, "unbonding": 12},
     {"clamp": (1 << 23) - 1, "step": 2**32 - 1, "bond": 2**96 - 1, "silencePenalty": (2**96 - 1) // 16},
     {"clamp": 1, "step": 1, "bond": 16, "silencePenalty": 1, "minMembers": 6},
-    {"leadWindow": 99, "proposeWindow": 100, "unbonding": 2 * (2 * 2 + 400)},
+    {"leadWindow": 99, "proposeWindow": 100, "unbonding": 2 * (2 * PARAMS["finality"] + 400)},
 ]
 
 
