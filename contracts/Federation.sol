@@ -23,9 +23,6 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
     bytes32 public constant GUARDIAN = keccak256("GUARDIAN");
 
     uint8 internal constant NO_SEAT = type(uint8).max;
-    uint16 internal constant COMMITTED = 1;
-    uint16 internal constant REVEALED = 2;
-    uint16 internal constant SILENT = 3;
     uint256 internal constant EXITS_AT_OPENING = 8;
 
     struct Epoch {
@@ -44,6 +41,8 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
 
     IStakeVault public vault;
     IModelRegistry public registry;
+    address private _settlement;
+    address private _duties;
 
     /// @dev The first `_epoch.count` are the epoch's frozen members; those behind them join at the next epoch.
     address[] private _members;
@@ -61,14 +60,20 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
         Params calldata params_,
         IStakeVault vault_,
         IModelRegistry registry_,
+        address settlement_,
+        address duties_,
         address admin,
         address guardian
     ) external initializer {
-        if (admin == address(0) || guardian == address(0)) revert ZeroAddress();
+        if (admin == address(0) || guardian == address(0) || settlement_ == address(0) || duties_ == address(0)) {
+            revert ZeroAddress();
+        }
         if (vault_.federation() != address(this) || registry_.federation() != address(this)) revert ZeroAddress();
         params_.check();
         vault = vault_;
         registry = registry_;
+        _settlement = settlement_;
+        _duties = duties_;
         _dimension = registry_.dimension();
         _grantRole(DEFAULT_ADMIN_ROLE, admin);
         _grantRole(GUARDIAN, guardian);
@@ -82,7 +87,7 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
         if (_memberOf[msg.sender].status != Status.None) revert AlreadyMember(msg.sender);
         uint256 total = vault.bondOf(msg.sender).amount + amount;
         if (total < _params.bond) revert BondTooSmall(total, _params.bond);
-        _memberOf[msg.sender] = Member(Status.Joining, uint32(_members.length), _memberOf[msg.sender].silences);
+        _memberOf[msg.sender] = Member(Status.Joining, uint32(_members.length));
         _members.push(msg.sender);
         // Written once here, so that the first round's commit costs what every later one does.
         if (_ballots[msg.sender].commitment() == 0) _ballots[msg.sender] = BallotLib.pack(1, 0, NO_SEAT, 0);
@@ -130,9 +135,9 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
         uint256 selected = Math.min(p.seats, count - (count % p.clusterSize));
 
         _clock = ClockLib.opened(number, epochStart, p, selected, Math.ceilDiv(selected * p.quorumBps, 10_000));
-        _proposal.openedAt = uint40(block.timestamp);
-        _proposal.seedBlock = uint40(block.number + p.seedDelay);
-        emit RoundOpened(number, _proposal.seedBlock, uint8(selected), uint32(count));
+        uint40 seedBlock = uint40(block.number + p.seedDelay);
+        _proposal = Proposal(address(0), uint40(block.timestamp), seedBlock, 0, 0, 0);
+        emit RoundOpened(number, seedBlock, uint8(selected), uint32(count));
     }
 
     /// @inheritdoc IFederation
@@ -165,7 +170,7 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
         uint8 seat = ballot.round() >= c.epochStart() ? ballot.seat() : _drawSeat(msg.sender);
         if (seat >= c.selected()) revert NotSelected(msg.sender);
 
-        _ballots[msg.sender] = BallotLib.pack(commitment, number, seat, COMMITTED);
+        _ballots[msg.sender] = BallotLib.pack(commitment, number, seat, BallotLib.COMMITTED);
         _clock = c.countCommit();
         emit Committed(number, msg.sender, seat);
     }
@@ -177,12 +182,12 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
         BallotWord ballot = _ballots[msg.sender];
         uint24 number = c.number();
         if (ballot.round() != number) revert NothingToReveal(msg.sender);
-        if (ballot.state() == REVEALED) revert AlreadyRevealed(msg.sender);
+        if (ballot.state() != BallotLib.COMMITTED) revert AlreadyRevealed(msg.sender);
         if (ballot.commitment() != CommitLib.commitment(number, c.seed(), msg.sender, contentId, annex, salt)) {
             revert CommitmentMismatch(msg.sender);
         }
 
-        _ballots[msg.sender] = ballot.withState(REVEALED);
+        _ballots[msg.sender] = ballot.withState(BallotLib.REVEALED);
         _clock = c.countReveal();
         emit Revealed(number, msg.sender, contentId, annex, salt);
     }
@@ -196,13 +201,17 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
         if (member.status == Status.None || member.index >= _epoch.count) revert NotMember(msg.sender);
         uint256 held = vault.bondOf(msg.sender).amount;
         Params memory p = _readParams();
-        if (held < p.bond) revert BondTooSmall(held, p.bond);
-        uint256 openToAll = c.proposeStart() + p.leadWindow;
+        Proposal memory round_ = _proposal;
+        uint256 needed = uint256(p.bond) << round_.failures;
+        if (held < needed) revert BondTooSmall(held, needed);
+        // After a wrong proposal the lot has had its turn.
+        uint256 openToAll = round_.failures == 0 ? c.proposeStart(p.demandWindow, round_.demands) + p.leadWindow : 0;
         if (block.timestamp < openToAll && seatOf(msg.sender) != leadSeat()) {
             revert NotYourTurn(leadSeat(), openToAll);
         }
         uint256 length = VectorLib.byteLength(_dimension);
         if (model.length != length) revert WrongModelLength(model.length, length);
+        if (!VectorLib.isPadded(model, _dimension)) revert BadPadding();
         (uint32 version,,) = registry.current();
         uint256 moved = VectorLib.firstMoveAbove(registry.modelOf(version), model, RuleLib.largestMove(p.clamp, p.step));
         if (moved != type(uint256).max) revert MoveTooLarge(moved);
@@ -219,28 +228,60 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
         ClockWord c = _clock;
         Phase now_ = _phase(c);
         if (now_ != Phase.Final || c.stage() == Phase.Final) revert WrongPhase(now_, Phase.Final);
-        bytes32 contentId = sha256(model);
-        if (contentId != _proposal.contentId) revert ContentMismatch(contentId, _proposal.contentId);
-        _clock = c.enter(Phase.Final, block.timestamp);
-        version = registry.publish(model, contentId, c.number());
-        emit RoundFinal(c.number(), version, contentId);
+        return _publish(c, model);
+    }
+
+    // ------------------------------------------------------------------ modules
+
+    /// @inheritdoc IFederation
+    function overturn(address accuser) external returns (uint256 taken) {
+        _only(_settlement);
+        ClockWord c = _clock;
+        _requireChallenge(c);
+        address liar = _proposal.proposer;
+        uint8 failures = ++_proposal.failures;
+        (_proposal.proposer, _proposal.contentId) = (address(0), 0);
+        _clock = failures < ParamsLib.MAX_FAILURES
+            ? c.settleInto(Phase.Propose)
+            : c.enter(Phase.Void, block.timestamp);
+        taken = vault.slash(liar, type(uint256).max, 0, accuser);
+        emit Overturned(c.number(), liar, accuser, failures, taken);
+        if (_memberOf[liar].status == Status.Joining) _leave(liar);
     }
 
     /// @inheritdoc IFederation
-    function reportSilence(address node) external {
+    function conclude(bytes calldata model) external returns (uint32 version) {
+        _only(_settlement);
         ClockWord c = _clock;
-        BallotWord ballot = _ballots[node];
-        // Where too few committed, nobody was asked to reveal.
-        bool late = ballot.round() == c.number() && c.hasCommitQuorum() && block.timestamp >= c.revealEnd();
-        if (ballot.state() != COMMITTED || !late) revert NotSilent(node);
-        _ballots[node] = ballot.withState(SILENT);
-        Member storage member = _memberOf[node];
-        uint256 penalty = uint256(_params.silencePenalty) << Math.min(member.silences, 3);
-        if (member.silences < type(uint8).max) ++member.silences;
-        uint256 taken = vault.slash(node, penalty, msg.sender);
-        emit SilenceReported(c.number(), node, msg.sender, taken);
-        // Silence must never become free: whose bond is half gone gives up its seat.
-        if (member.status == Status.Joining && vault.bondOf(node).amount < _params.bond / 2) _leave(node);
+        _requireChallenge(c);
+        return _publish(c, model);
+    }
+
+    /// @inheritdoc IFederation
+    function mark(address node, uint16 state) external {
+        _only(_duties);
+        _ballots[node] = _ballots[node].withState(state);
+        ClockWord c = _clock;
+        if (state == BallotLib.DEMANDED) {
+            ++_proposal.demands;
+            _clock = c.countDemand(false);
+        } else if (state == BallotLib.ANSWERED) {
+            uint8 left = --_proposal.demands;
+            c = c.countDemand(true);
+            // Nothing more to answer, and nothing more can be demanded: proposing need not wait.
+            bool over = left == 0 && !c.acceptsDemands(_params.demandWindow);
+            _clock = over ? c.settleInto(Phase.Propose) : c;
+        }
+    }
+
+    /// @inheritdoc IFederation
+    function punish(address node, uint256 amount, address beneficiary, bool suspend) external returns (uint256 taken) {
+        _only(_duties);
+        uint256 reserve = _params.bond / 2;
+        taken = vault.slash(node, amount, reserve, beneficiary);
+        // A fault must never become free: who has nothing left to lose but the reserve gives up its seat.
+        bool spent = vault.bondOf(node).amount <= reserve;
+        if ((suspend || spent) && _memberOf[node].status == Status.Joining) _leave(node);
     }
 
     // ------------------------------------------------------------------ governance
@@ -267,7 +308,7 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
 
     /// @inheritdoc IFederation
     function phase() external view returns (Phase now_, uint256 endsAt) {
-        return _clock.phase(_params.proposeWindow, _params.challengeWindow);
+        return _phaseOf(_clock);
     }
 
     /// @inheritdoc IFederation
@@ -288,6 +329,18 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
     /// @inheritdoc IFederation
     function ballotOf(address node) external view returns (Ballot memory) {
         return _ballots[node].unpack();
+    }
+
+    /// @inheritdoc IFederation
+    function words(address[] calldata nodes) external view returns (ClockWord clock_, BallotWord[] memory ballots) {
+        clock_ = _clock;
+        ballots = new BallotWord[](nodes.length);
+        for (uint256 i; i < nodes.length; ++i) ballots[i] = _ballots[nodes[i]];
+    }
+
+    /// @inheritdoc IFederation
+    function modules() external view returns (address settlement, address duties) {
+        return (_settlement, _duties);
     }
 
     /// @inheritdoc IFederation
@@ -338,7 +391,28 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
     }
 
     function _phase(ClockWord c) private view returns (Phase now_) {
-        (now_,) = c.phase(_params.proposeWindow, _params.challengeWindow);
+        (now_,) = _phaseOf(c);
+    }
+
+    function _phaseOf(ClockWord c) private view returns (Phase, uint256) {
+        return c.phase(_params.demandWindow, _params.proposeWindow, _params.challengeWindow, _proposal.demands);
+    }
+
+    function _only(address module) private view {
+        if (msg.sender != module) revert NotModule(msg.sender);
+    }
+
+    function _requireChallenge(ClockWord c) private view {
+        Phase now_ = _phase(c);
+        if (now_ != Phase.Challenge) revert WrongPhase(now_, Phase.Challenge);
+    }
+
+    function _publish(ClockWord c, bytes calldata model) private returns (uint32 version) {
+        bytes32 contentId = sha256(model);
+        if (contentId != _proposal.contentId) revert ContentMismatch(contentId, _proposal.contentId);
+        _clock = c.enter(Phase.Final, block.timestamp);
+        version = registry.publish(model, contentId, c.number());
+        emit RoundFinal(c.number(), version, contentId);
     }
 
     function _requireNoRound(ClockWord c) private view {
@@ -355,7 +429,8 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
     function _drawSeat(address node) private view returns (uint8) {
         Member storage member = _memberOf[node];
         (uint64 seed, uint32 count, uint32 index) = (_epoch.seed, _epoch.count, member.index);
-        if (member.status == Status.None || index >= count) return NO_SEAT;
+        // Once a member has left, positions are no longer those that the seats were drawn for.
+        if (_epoch.redraw || member.status == Status.None || index >= count) return NO_SEAT;
         uint256 seat = SeatLib.seat(seed, index, count);
         return seat < NO_SEAT ? uint8(seat) : NO_SEAT;
     }

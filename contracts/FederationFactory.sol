@@ -3,10 +3,12 @@ pragma solidity ^0.8.30;
 
 import {Clones} from "@openzeppelin/contracts/proxy/Clones.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {IDuties} from "./interfaces/IDuties.sol";
 import {IFederation, IFederationTypes} from "./interfaces/IFederation.sol";
 import {IFederationFactory} from "./interfaces/IFederationFactory.sol";
 import {IModelReader, IModelRegistry} from "./interfaces/IModelRegistry.sol";
 import {IPricingEngine} from "./interfaces/IPricingEngine.sol";
+import {ISettlement} from "./interfaces/ISettlement.sol";
 import {IStakeVault} from "./interfaces/IStakeVault.sol";
 
 /// @title FederationFactory: the specification is IFederationFactory.
@@ -17,17 +19,21 @@ contract FederationFactory is IFederationFactory {
     address public immutable vaultCode;
     address public immutable registryCode;
     address public immutable engineCode;
+    address public immutable settlementCode;
+    address public immutable dutiesCode;
     mapping(address => Parts) private _parts;
 
-    constructor(address federationCode_, address vaultCode_, address registryCode_, address engineCode_) {
+    constructor(Parts memory codes) {
         if (
-            federationCode_.code.length == 0 || vaultCode_.code.length == 0 || registryCode_.code.length == 0
-                || engineCode_.code.length == 0
+            codes.federation.code.length == 0 || codes.vault.code.length == 0 || codes.registry.code.length == 0
+                || codes.engine.code.length == 0 || codes.settlement.code.length == 0 || codes.duties.code.length == 0
         ) revert NoCode();
-        federationCode = federationCode_;
-        vaultCode = vaultCode_;
-        registryCode = registryCode_;
-        engineCode = engineCode_;
+        federationCode = codes.federation;
+        vaultCode = codes.vault;
+        registryCode = codes.registry;
+        engineCode = codes.engine;
+        settlementCode = codes.settlement;
+        dutiesCode = codes.duties;
     }
 
     /// @inheritdoc IFederationFactory
@@ -42,6 +48,8 @@ contract FederationFactory is IFederationFactory {
             ),
             salt
         );
+        parts.settlement = settlementCode.cloneDeterministic(salt);
+        parts.duties = dutiesCode.cloneDeterministic(salt);
         _parts[parts.federation] = parts;
         emit FederationCreated(msg.sender, config.label, parts);
 
@@ -57,8 +65,16 @@ contract FederationFactory is IFederationFactory {
             config.fractionBits,
             config.maxModelAge
         );
+        ISettlement(parts.settlement).initialize(IFederation(parts.federation));
+        IDuties(parts.duties).initialize(IFederation(parts.federation));
         IFederation(parts.federation).initialize(
-            config.params, IStakeVault(parts.vault), IModelRegistry(parts.registry), config.admin, config.guardian
+            config.params,
+            IStakeVault(parts.vault),
+            IModelRegistry(parts.registry),
+            parts.settlement,
+            parts.duties,
+            config.admin,
+            config.guardian
         );
     }
 
@@ -68,6 +84,8 @@ contract FederationFactory is IFederationFactory {
         parts.federation = federationCode.predictDeterministicAddress(salt);
         parts.vault = vaultCode.predictDeterministicAddress(salt);
         parts.registry = registryCode.predictDeterministicAddress(salt);
+        parts.settlement = settlementCode.predictDeterministicAddress(salt);
+        parts.duties = dutiesCode.predictDeterministicAddress(salt);
         parts.engine = _parts[parts.federation].engine;
     }
 

@@ -56,14 +56,15 @@ contract StakeVault is IStakeVault, Initializable, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IStakeVault
-    function slash(address node, uint256 amount, address beneficiary)
+    function slash(address node, uint256 amount, uint256 reserve, address beneficiary)
         external
         onlyFederation
         nonReentrant
         returns (uint256 taken)
     {
         Bond storage held = _bonds[node];
-        taken = amount < held.amount ? amount : held.amount;
+        uint256 free = held.amount > reserve ? held.amount - reserve : 0;
+        taken = amount < free ? amount : free;
         if (taken == 0) return 0;
         uint256 reward = taken / 2;
         uint256 burned = taken - reward;

@@ -31,10 +31,11 @@ GRACE_S = 10
 
 @dataclass
 class Desk:
-    """One participant: its folder, its tape, its process."""
+    """One participant: its folder, its tape, its process. `rogue`: what it runs instead of a node."""
 
     name: str
     home: Path
+    rogue: list[object] | None = None
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -67,6 +68,7 @@ class Localnet:
     client: FederationClient
     window_hours: float
     desks: list[Desk] = field(default_factory=list)
+    rogues: list[Desk] = field(default_factory=list)
 
     @property
     def deployments(self) -> Path:
@@ -90,9 +92,13 @@ class Localnet:
     def set_price(self, market: str, price: float) -> None:
         self.send("SettableFeed", self.client.deployment.feeds[market], "set", int(price * 10**8))
 
-    def add_desk(self, name: str, tape: pd.DataFrame) -> Desk:
-        """A desk with a tape of its own, a funded account, and a configuration made as a participant makes it."""
-        desk = Desk(name, self.home / name)
+    def add_desk(self, name: str, tape: pd.DataFrame, rogue: list[object] | None = None) -> Desk:
+        """A desk with a tape of its own, a funded account, and a configuration made as a participant makes it.
+
+        Args:
+            rogue: what it runs in place of a node; `--config` and its file are added.
+        """
+        desk = Desk(name, self.home / name, rogue)
         desk.home.mkdir(parents=True)
         tape.to_parquet(desk.tape, index=False)
         account = Account.create()
@@ -107,7 +113,7 @@ class Localnet:
         self.client.web3.provider.make_request("anvil_setBalance", [account.address, hex(10**20)])
         bond = self.snapshot().params["bond"]
         self.send("BondToken", self.client.deployment.token, "mint", account.address, 2 * bond)
-        self.desks.append(desk)
+        (self.rogues if rogue else self.desks).append(desk)
         return desk
 
     def secrets(self, desk: Desk) -> dict[str, str]:
@@ -124,9 +130,9 @@ class Localnet:
     def start(self, desk: Desk) -> None:
         with desk.log.open("ab") as log:
             desk.process = subprocess.Popen(
-                [BIN / "fedvol", "node", "run", "--config", desk.config],
+                [*(desk.rogue or [BIN / "fedvol", "node", "run"]), "--config", desk.config],
                 cwd=desk.home,
-                env=os.environ | self.secrets(desk) | self.settings(),
+                env=os.environ | self.secrets(desk) | self.settings() | {"PYTHONPATH": str(ROOT)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -138,10 +144,23 @@ class Localnet:
         desk.process.send_signal(signal.SIGKILL)
         desk.process.wait()
 
+    @contextmanager
+    def halted(self, desks: list[Desk]) -> Iterator[None]:
+        """Some desks stand still meanwhile, as a machine does that has too much to do."""
+        processes = [desk.process for desk in desks if desk.alive and desk.process]
+        for process in processes:
+            process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for process in processes:
+                process.send_signal(signal.SIGCONT)
+
     def stop(self) -> None:
         """Ends every desk, gently first."""
-        running = [desk.process for desk in self.desks if desk.alive and desk.process]
+        running = [desk.process for desk in [*self.desks, *self.rogues] if desk.alive and desk.process]
         for process in running:
+            process.send_signal(signal.SIGCONT)
             process.terminate()
         deadline = time.monotonic() + GRACE_S
         for process in running:
@@ -153,17 +172,28 @@ class Localnet:
 
 
 @contextmanager
-def localnet(home: Path, window_hours: float, members: int, block_time: int = 1) -> Iterator[Localnet]:
+def localnet(
+    home: Path,
+    window_hours: float,
+    members: int,
+    block_time: int = 1,
+    rogues: int = 0,
+    changes: dict[str, dict[str, object]] | None = None,
+) -> Iterator[Localnet]:
     """Starts Anvil, deploys the local plan with ape, and ends every process on the way out, also on Ctrl-C.
 
     Args:
-        members: the first round waits for that many, so that all take part in every epoch.
+        members: rounds wait for that many, so that all take part in every epoch.
         block_time: seconds.
+        rogues: seats for members beyond those.
+        changes: to the plan, section → key → value.
     """
     home.mkdir(parents=True, exist_ok=True)
     plan = home / "plan.toml"
     content = tomllib.loads(PLAN.read_text())
-    content["rounds"]["min_members"] = members
+    content["rounds"] |= {"min_members": members, "seats": members + rogues}
+    for section, values in (changes or {}).items():
+        content[section] |= values
     plan.write_text(tomli_w.dumps(content))
     with anvil(log=home / "anvil.log") as url:
         run(

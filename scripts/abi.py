@@ -8,7 +8,10 @@ from pathlib import Path
 import ape
 import click
 
-NAMES = ("Federation", "StakeVault", "ModelRegistry", "PricingEngine", "FederationFactory", "BondToken", "SettableFeed")
+NAMES = (
+    "Federation", "StakeVault", "ModelRegistry", "PricingEngine", "Settlement", "Duties", "FederationFactory",
+    "BondToken", "SettableFeed",
+)  # fmt: skip
 FOLDER = Path(__file__).resolve().parent.parent / "offchain" / "fedvol" / "chain" / "abi"
 
 

@@ -1,7 +1,8 @@
-"""`make demo`: six desks, one surface, a quote from the chain.
+"""`make demo`: six desks and a cheat, one surface, a quote from the chain.
 
 Deploys on a fresh Anvil, runs six nodes as processes of their own, each on its own tape, kills one in the middle of
-a round, lets it come back, and then reads quotes from the contract.
+a round, lets it come back, has a seventh process propose a wrong model and be caught, and then reads quotes from the
+contract.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import shutil
 import signal
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +35,7 @@ from scripts._report import DAY, Judge, forwards, gas_by_kind, plot_smiles, plot
 
 DESKS = 6
 KILL_IN_ROUND = 3
+CHEAT_IN_ROUND = 4
 BACK_AFTER_S = 4.0
 QUIET_LIMIT_S = 120.0
 LOOK_EVERY_S = 0.5
@@ -93,8 +96,11 @@ class Show:
         for desk in self.net.desks:
             state = "[green]running[/]" if desk.alive else "[red]killed[/]"
             view.add_row(desk.name, state, str(len(self.judge.own[desk.name])))
+        for rogue in self.net.rogues:
+            state = "[green]running[/]" if rogue.alive else "[red]gone[/]"
+            view.add_row(rogue.name, state, "none: it makes its updates up")
         path = " → ".join(f"{error:.2f}" for error in self.errors.values())
-        return snapshot, Group(self.bar, view, f"joint error, vol points, by version: {path}", *self.notes[-3:])
+        return snapshot, Group(self.bar, view, f"joint error, vol points, by version: {path}", *self.notes[-4:])
 
 
 def run_rounds(net: Localnet, judge: Judge, rounds: int) -> Show:
@@ -103,12 +109,13 @@ def run_rounds(net: Localnet, judge: Judge, rounds: int) -> Show:
     victim: Desk | None = None
     back_at = quiet_until = 0.0
     seen = -1
-    with Live(console=out, refresh_per_second=4) as live:
+    with Live(console=out, refresh_per_second=4) as live, Trap(net, show) as trap:
         while True:
             snapshot, view = show.look()
             live.update(view)
             now = time.monotonic()
-            if snapshot.version - 1 >= rounds:
+            trap.watch(snapshot)
+            if snapshot.version - 1 >= rounds and trap.caught:
                 return show
             if snapshot.clock.number * 10 + snapshot.phase != seen:
                 seen, quiet_until = snapshot.clock.number * 10 + snapshot.phase, now + QUIET_LIMIT_S
@@ -131,6 +138,47 @@ def run_rounds(net: Localnet, judge: Judge, rounds: int) -> Show:
             if dead:
                 raise FedvolError(f"{', '.join(dead)} stopped by itself.", f"See node.log in {net.home}.")
             time.sleep(LOOK_EVERY_S)
+
+
+class Trap:
+    """Lets the cheat be first once, by halting the desk whose turn it is, and tells how it is caught."""
+
+    def __init__(self, net: Localnet, show: Show) -> None:
+        self.net, self.show = net, show
+        self.halted = ExitStack()
+        self.state = "waiting"
+        self.caught = False
+
+    def __enter__(self) -> Trap:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.halted.close()
+
+    def watch(self, s: Snapshot) -> None:
+        if self.caught:
+            return
+        client, cheat = self.net.client, self.net.rogues[0]
+        if self.state == "waiting" and s.clock.number >= CHEAT_IN_ROUND and s.phase == Phase.AVAILABILITY:
+            lead = [d for d in self.net.desks if client.federation.functions.seatOf(d.address).call() == s.lead_seat]
+            self.halted.enter_context(self.net.halted(lead))
+            self.state = "set"
+        elif self.state == "set" and s.phase not in (Phase.AVAILABILITY, Phase.SETTLE, Phase.PROPOSE):
+            self.halted.close()
+            self.state = "waiting"  # somebody else was first: again in the next round
+            if s.proposal.proposer == cheat.address:
+                self.state = "sprung"
+                self.show.note(
+                    f"[red]{cheat.name} proposes[/] in round {s.clock.number}: a weight is wrong by one unit"
+                )
+        for event in client.events("Overturned", s.block):
+            names = {desk.address: desk.name for desk in self.net.desks}
+            accuser, lost = names.get(event["args"]["accuser"], "a stranger"), event["args"]["taken"] / 1e18
+            self.show.note(
+                f"[green]{accuser} proves it wrong[/] on chain: {cheat.name} loses {lost:g} tokens, its bond"
+            )
+            self.halted.close()
+            self.caught = True
 
 
 def between_commit_and_reveal(net: Localnet, snapshot: Snapshot) -> Desk | None:
@@ -185,7 +233,7 @@ def demo(options: argparse.Namespace) -> None:
     shutil.rmtree(options.out, ignore_errors=True)
     what = f"the tape {options.tape}" if options.tape else f"a synthetic market (seed {options.seed})"
     out.print(f"[bold]FedVol[/]: {len(tapes)} desks, {what}. Starting a chain and deploying with ape …")
-    with localnet(options.out, options.window_hours, len(tapes)) as net:
+    with localnet(options.out, options.window_hours, len(tapes), rogues=1) as net:
         spec = ModelSpec.from_json(json.dumps(net.client.deployment.spec))
         judge = Judge(build(spec), tapes, options.window_hours)
         forward = {market: price for market, price in forwards(judge.market).items() if market in spec.markets}
@@ -194,6 +242,11 @@ def demo(options: argparse.Namespace) -> None:
         with out.status("giving each desk its tape, its key and its bond …"):
             for name, tape in tapes.items():
                 net.add_desk(name, tape)
+            module = [sys.executable, "-m", "scripts.attacker", "--cheat-in-round", CHEAT_IN_ROUND]
+            cheat = net.add_desk("cheat", next(iter(tapes.values())).head(1), [str(part) for part in module])
+        net.start(cheat)
+        while net.client.federation.functions.memberOf(cheat.address).call()[0] == 0:
+            time.sleep(LOOK_EVERY_S)
         for desk in net.desks:
             net.start(desk)
         show = run_rounds(net, judge, options.rounds)
@@ -214,12 +267,16 @@ def summarize(net: Localnet, judge: Judge, show: Show, forward: dict[str, float]
     record = net.client.registry.functions.versionAt(snapshot.version).call()
     final = snapshot.version - 1
     alone, gas = judge.alone(rounds), gas_by_kind(net.client)
+    desks = {desk.address for desk in net.desks}
+    disproved = [e for e in net.client.events("Overturned", snapshot.block) if e["args"]["accuser"] in desks]
     return {
         "nodes": len(net.desks),
         "rounds_final": final,
         "rounds_void": snapshot.clock.number - final - (0 if snapshot.published else 1),
         "model_version": snapshot.version,
         "model_content_id": record[0].hex(),
+        "disputes_won": len(disproved),
+        "slashed": sum(e["args"]["taken"] for e in disproved) / 1e18,
         "rmse_joint": show.errors[snapshot.version],
         "rmse_local_mean": float(np.mean(list(alone.values()))),
         "rmse_local": alone,
@@ -258,6 +315,7 @@ def tell(summary: dict, folder: Path) -> None:
     )
     out.print(
         f"{summary['nodes']} desks, {summary['rounds_final']} rounds final, {summary['rounds_void']} void, "
+        f"{summary['disputes_won']} wrong proposal disproved, {summary['slashed']:g} tokens slashed, "
         f"{summary['wall_s']:.0f} s. Pictures and summary.json: {folder}"
     )
 

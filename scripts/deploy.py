@@ -25,7 +25,8 @@ from fedvol.protocol.vector import pack_model
 ROOT = Path(__file__).resolve().parent.parent
 LOCAL_CHAINS = (31337, 1337)
 FEED_DECIMALS = 8
-IMPLEMENTATIONS = ("Federation", "StakeVault", "ModelRegistry", "PricingEngine")
+IMPLEMENTATIONS = ("Federation", "StakeVault", "ModelRegistry", "PricingEngine", "Settlement", "Duties")
+"""In the order of `IFederationFactory.Parts`."""
 
 
 class Deployer:
@@ -85,7 +86,7 @@ def parts_for(plan: FederationPlan, deployer: Deployer) -> SimpleNamespace:
         feeds=feeds,
         timelock=timelock.address,
         guardian=plan.governance.guardian or me.address,
-        factory=deployer.once("FederationFactory", "FederationFactory", *codes),
+        factory=deployer.once("FederationFactory", "FederationFactory", tuple(code.address for code in codes)),
     )
 
 
@@ -127,6 +128,8 @@ def create(plan: FederationPlan, deployer: Deployer) -> Deployment:
         vault=where.vault,
         registry=where.registry,
         engine=where.engine,
+        settlement=where.settlement,
+        duties=where.duties,
         token=parts.token,
         timelock=parts.timelock,
         block=block,

@@ -3,6 +3,9 @@ pragma solidity ^0.8.30;
 
 import {IModelRegistry} from "./IModelRegistry.sol";
 import {IStakeVault} from "./IStakeVault.sol";
+import {BallotWord} from "../libraries/BallotLib.sol";
+import {ClockWord} from "../libraries/ClockLib.sol";
+import {RuleKind} from "../libraries/RuleLib.sol";
 
 interface IFederationTypes {
     /// @notice Where a round stands: a view of time and counters. Nothing needs pushing.
@@ -11,10 +14,11 @@ interface IFederationTypes {
         Draw, // opened; the seed's block is still to come, or nobody has drawn it yet
         Commit, // selected nodes commit
         Reveal, // committed nodes open
+        Availability, // revealed bytes can be demanded, and must then be answered on chain
         Propose, // a member proposes the new model; one by lot first
-        Challenge, // the proposal stands unless it is disproved
+        Challenge, // the proposal stands unless it is disproved; at once final when it is recomputed on chain
         Final, // the proposal holds; after `publish` it is the current version
-        Void, // too few acted in time: the last model stays
+        Void, // too few acted in time, or too many proposals were wrong: the last model stays
         Settle // finality gap between two phases that read each other: nothing is accepted
     }
 
@@ -43,9 +47,17 @@ interface IFederationTypes {
     /// @param clamp           B: largest |move| of one node on one weight that counts, in weight units, < 2^23.
     /// @param step            q: the mean move is multiplied by q / 65,536. 65,536 = the plain mean.
     /// @param bond            Least bond of a member, token units.
-    /// @param silencePenalty  For a commit that is never opened; doubles with each, eight times at most. ≤ bond / 16.
+    /// @param silencePenalty  For a commit that is never opened; half of it for an absence, twice for bytes withheld. Doubles with
+    ///                        each fault, eight times at most. ≤ bond / 16.
     /// @param minMembers      Least members with which a round opens, 1..`seats`: of few, each could read the others off the
     ///                        mean, and the first to join would rule alone.
+    /// @param demandWindow    Seconds in which revealed bytes can be demanded, and then as many again to answer.
+    /// @param demandBond      Wei that a demand puts up; pays for the answer's gas.
+    /// @param rule            How updates combine: see `RuleLib`.
+    /// @param weighted        Updates carry a second lane for each weight: how much it counts.
+    /// @param trimBps         Share that the trimmed mean cuts from each end, 1/10,000; < 5,000.
+    /// @param weightCap       H: largest weight that counts, 1..2^23 - 1; H · B >> s < 2^23.
+    /// @param weightShift     s: the first lane of a weighted update is weight · move / 2^s; ≤ 23.
     struct Params {
         uint8 seats;
         uint8 clusterSize;
@@ -65,6 +77,13 @@ interface IFederationTypes {
         uint96 bond;
         uint96 silencePenalty;
         uint8 minMembers;
+        uint24 demandWindow;
+        uint96 demandBond;
+        RuleKind rule;
+        bool weighted;
+        uint16 trimBps;
+        uint24 weightCap;
+        uint8 weightShift;
     }
 
     /// @notice The round's clock and counters: one storage word, all that `commit` and `reveal` read besides the node's ballot.
@@ -74,6 +93,7 @@ interface IFederationTypes {
     /// @param since      Seconds at which `stage` begins to accept.
     /// @param selected   Nodes with a seat.
     /// @param quorum     Least commits, and reveals, of this round.
+    /// @param revealed   Reveals that count: less those whose bytes were demanded and not answered.
     /// @param seed       First 64 bits of keccak256(seed block's hash, contract, round).
     struct Clock {
         Phase stage;
@@ -91,10 +111,14 @@ interface IFederationTypes {
     }
 
     /// @notice What a round knows of its proposal.
+    /// @param demands  Demands for bytes that are not answered.
+    /// @param failures Proposals of this round that were proven wrong. The bond to propose doubles with each.
     struct Proposal {
         address proposer;
         uint40 openedAt;
         uint40 seedBlock;
+        uint8 demands;
+        uint8 failures;
         bytes32 contentId;
     }
 
@@ -103,7 +127,8 @@ interface IFederationTypes {
     /// @param commitment First 208 bits of the commit hash.
     /// @param round      Round of `commitment`.
     /// @param seat       Place in the epoch's shuffle, 255 = none.
-    /// @param state      0 nothing, 1 committed, 2 revealed, 3 committed and reported silent.
+    /// @param state      0 nothing, 1 committed, 2 revealed, 3 reported silent, 4 its bytes are demanded (dropped, if the time to
+    ///                   answer is over), 5 its bytes were answered on chain, 6 dropped and reported.
     struct Ballot {
         uint208 commitment;
         uint24 round;
@@ -114,7 +139,6 @@ interface IFederationTypes {
     struct Member {
         Status status;
         uint32 index;
-        uint8 silences;
     }
 }
 
@@ -140,7 +164,10 @@ interface IFederationErrors is IFederationTypes {
     error MoveTooLarge(uint256 index);
     error ContentMismatch(bytes32 given, bytes32 proposed);
     error BondTooSmall(uint256 given, uint256 needed);
-    error NotSilent(address node);
+    /// @dev Weights behind the dimension, in the last word, must be 0.
+    error BadPadding();
+    /// @dev The call belongs to the federation's settlement or duties.
+    error NotModule(address caller);
     /// @dev A parameter is out of its range; `name` says which.
     error BadParameter(bytes32 name);
     error ZeroAddress();
@@ -159,11 +186,13 @@ interface IFederationEvents is IFederationTypes {
     event Revealed(uint24 indexed round, address indexed node, bytes32 contentId, bytes32 annex, bytes32 salt);
     event Proposed(uint24 indexed round, address indexed proposer, bytes32 contentId, bytes model);
     event RoundFinal(uint24 indexed round, uint32 indexed version, bytes32 contentId);
-    event SilenceReported(uint24 indexed round, address indexed node, address indexed reporter, uint256 taken);
+    event Overturned(
+        uint24 indexed round, address indexed proposer, address indexed accuser, uint8 failures, uint256 taken
+    );
 }
 
 /// @title A federation: its members and its rounds.
-/// @notice open → draw → commit → reveal → propose → challenge → final. Phases are a view of time and counters; a phase ends early
+/// @notice open → draw → commit → reveal → availability → propose → challenge → final. Phases are a view of time and counters; a phase ends early
 /// only when all who could act in it have acted. Quorums count the selected set. Nothing may be replaced. A pause stops only the
 /// opening of rounds.
 ///
@@ -173,10 +202,13 @@ interface IFederationEvents is IFederationTypes {
 interface IFederation is IFederationErrors, IFederationEvents {
     /// @notice Sets up a clone; once only.
     /// @param admin    Governor: a timelock. @param guardian May pause the opening of rounds.
+    /// @param settlement May overturn and conclude proposals. @param duties May mark ballots and punish.
     function initialize(
         Params calldata params,
         IStakeVault vault,
         IModelRegistry registry,
+        address settlement,
+        address duties,
         address admin,
         address guardian
     ) external;
@@ -212,7 +244,8 @@ interface IFederation is IFederationErrors, IFederationEvents {
     /// @param contentId SHA-256 of the packed update. @param annex 0 in plain mode. @param salt 32 random bytes.
     function reveal(bytes32 contentId, bytes32 annex, bytes32 salt) external;
 
-    /// @notice Proposes the round's new model. First only the node drawn by lot, then any member.
+    /// @notice Proposes the round's new model. First only the node drawn by lot, then any member; after a proposal was proven wrong
+    /// any member at once, with twice the bond for each such proposal.
     /// @param model Bytes: ⌈d/8⌉ words.
     function propose(bytes calldata model) external;
 
@@ -220,10 +253,25 @@ interface IFederation is IFederationErrors, IFederationEvents {
     /// @param model The proposal's bytes.
     function publish(bytes calldata model) external returns (uint32 version);
 
-    /// @notice Penalises a node that committed and did not reveal in time; the caller earns the part that is not burned.
-    /// Possible from the end of revealing to the next opening. A node left with less than half of the least bond is queued to
-    /// leave.
-    function reportSilence(address node) external;
+    // ------------------------------------------------------------------ modules
+
+    /// @notice Slashes the proposer's whole bond, half of it to `accuser`, and sends the round back to proposing; void after the
+    /// third wrong proposal. Settlement only, in Challenge.
+    /// @return taken What the proposer lost.
+    function overturn(address accuser) external returns (uint256 taken);
+
+    /// @notice Makes the proposal final at once and publishes it. Settlement only, in Challenge.
+    /// @param model The proposal's bytes.
+    function conclude(bytes calldata model) external returns (uint32 version);
+
+    /// @notice Sets the state of a node's ballot; the counters follow. Duties only.
+    /// @param state As in `Ballot.state`.
+    function mark(address node, uint16 state) external;
+
+    /// @notice Takes `amount` from a node, but never more than leaves half of the least bond: that rest stays for proofs of fraud.
+    /// A node that has no more than the rest, or is to be suspended, is queued to leave. Duties only.
+    /// @return taken What was really taken; half of it, rounded down, goes to `beneficiary`.
+    function punish(address node, uint256 amount, address beneficiary, bool suspend) external returns (uint256 taken);
 
     // ------------------------------------------------------------------ governance
 
@@ -248,6 +296,12 @@ interface IFederation is IFederationErrors, IFederationEvents {
     function params() external view returns (Params memory);
 
     function ballotOf(address node) external view returns (Ballot memory);
+
+    /// @notice The clock and some ballots as they are stored: for modules.
+    function words(address[] calldata nodes) external view returns (ClockWord clock, BallotWord[] memory ballots);
+
+    /// @notice Settlement and duties of this federation.
+    function modules() external view returns (address settlement, address duties);
 
     function memberOf(address node) external view returns (Member memory);
 

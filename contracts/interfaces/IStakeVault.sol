@@ -45,10 +45,12 @@ interface IStakeVault {
     /// @notice Starts the unbonding of a node that has left. Federation only.
     function release(address node, uint40 unlocksAt) external;
 
-    /// @notice Takes `min(amount, bond)` from a node, bonded or unbonding. Federation only. Half, rounded up, is burned (sent to
+    /// @notice Takes `amount` from a node, bonded or unbonding, but leaves it `reserve` (or what it has, if less). Federation only. Half, rounded up, is burned (sent to
     /// the dead address, as not every ERC-20 can burn); the rest is credited to `beneficiary`, who claims it.
     /// @return taken What was really taken.
-    function slash(address node, uint256 amount, address beneficiary) external returns (uint256 taken);
+    function slash(address node, uint256 amount, uint256 reserve, address beneficiary)
+        external
+        returns (uint256 taken);
 
     /// @notice Pays the caller's unbonded bond to `to`.
     function withdraw(address to) external returns (uint256 amount);

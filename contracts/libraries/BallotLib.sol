@@ -11,6 +11,13 @@ using BallotLib for BallotWord global;
 
 /// @title A ballot is read once and written once: a struct in storage would be touched field by field.
 library BallotLib {
+    uint16 internal constant COMMITTED = 1;
+    uint16 internal constant REVEALED = 2;
+    uint16 internal constant SILENT = 3;
+    uint16 internal constant DEMANDED = 4;
+    uint16 internal constant ANSWERED = 5;
+    uint16 internal constant DROPPED = 6;
+
     uint256 private constant ROUND = 208;
     uint256 private constant SEAT = 232;
     uint256 private constant STATE = 240;
@@ -35,6 +42,11 @@ library BallotLib {
 
     function state(BallotWord b) internal pure returns (uint16) {
         return uint16(BallotWord.unwrap(b) >> STATE);
+    }
+
+    /// @notice Whether the node's vector enters the aggregate of `number`.
+    function counts(BallotWord b, uint24 number) internal pure returns (bool) {
+        return b.round() == number && (b.state() == REVEALED || b.state() == ANSWERED);
     }
 
     function withState(BallotWord b, uint16 state_) internal pure returns (BallotWord) {

@@ -65,6 +65,10 @@ library ClockLib {
         return uint8(_field(c, SELECTED, 8));
     }
 
+    function revealed(ClockWord c) internal pure returns (uint256) {
+        return _field(c, REVEALED, 8);
+    }
+
     function seed(ClockWord c) internal pure returns (uint64) {
         return uint64(_field(c, SEED, 64));
     }
@@ -137,7 +141,16 @@ library ClockLib {
         unchecked {
             c = ClockWord.wrap(ClockWord.unwrap(c) + (1 << REVEALED));
         }
-        return _field(c, REVEALED, 8) == _field(c, COMMITTED, 8) ? settleInto(c, IFederationTypes.Phase.Propose) : c;
+        return
+            _field(c, REVEALED, 8) == _field(c, COMMITTED, 8) ? settleInto(c, IFederationTypes.Phase.Availability) : c;
+    }
+
+    /// @notice One reveal less, or one more: its bytes were demanded, or answered.
+    function countDemand(ClockWord c, bool answered) internal pure returns (ClockWord) {
+        unchecked {
+            uint256 one = 1 << REVEALED;
+            return ClockWord.wrap(answered ? ClockWord.unwrap(c) + one : ClockWord.unwrap(c) - one);
+        }
     }
 
     // ------------------------------------------------------------------ time
@@ -168,12 +181,42 @@ library ClockLib {
         }
     }
 
-    function proposeStart(ClockWord c) internal pure returns (uint256) {
-        return stage(c) == IFederationTypes.Phase.Propose ? since(c) : revealEnd(c) + _field(c, FINALITY, 16);
+    /// @notice Whether committing is over, so that who has not committed is absent.
+    function isCommitOver(ClockWord c) internal view returns (bool) {
+        IFederationTypes.Phase s = stage(c);
+        if (s == IFederationTypes.Phase.Idle || s == IFederationTypes.Phase.Draw) return false;
+        return s != IFederationTypes.Phase.Commit || block.timestamp >= commitEnd(c);
+    }
+
+    /// @notice When bytes can first be demanded. Out of reach once a later phase was entered by an act.
+    function availabilityStart(ClockWord c) internal pure returns (uint256) {
+        if (_isIn(c, IFederationTypes.Phase.Availability)) return since(c);
+        uint256 end = revealEnd(c);
+        unchecked {
+            return end == 0 ? type(uint64).max : end + _field(c, FINALITY, 16);
+        }
+    }
+
+    function acceptsDemands(ClockWord c, uint256 demandWindow) internal view returns (bool) {
+        uint256 start = availabilityStart(c);
+        return block.timestamp >= start && block.timestamp < start + demandWindow;
+    }
+
+    /// @notice When answering ends; 0 where a later phase was entered by an act.
+    function answerEnd(ClockWord c, uint256 demandWindow) internal pure returns (uint256) {
+        uint256 start = availabilityStart(c);
+        return start == type(uint64).max ? 0 : start + 2 * demandWindow;
+    }
+
+    /// @notice When proposing begins. Demands that are open at the end of demanding get as long again to be answered.
+    function proposeStart(ClockWord c, uint256 demandWindow, uint256 demands) internal pure returns (uint256) {
+        if (_isIn(c, IFederationTypes.Phase.Propose)) return since(c);
+        return availabilityStart(c) + (demands == 0 ? 1 : 2) * demandWindow + _field(c, FINALITY, 16);
     }
 
     /// @notice Where the round stands at this block, and the second at which that ends by time alone (0 = never).
-    function phase(ClockWord c, uint256 proposeWindow, uint256 challengeWindow)
+    /// @param demands Demands that are not answered.
+    function phase(ClockWord c, uint256 demandWindow, uint256 proposeWindow, uint256 challengeWindow, uint256 demands)
         internal
         view
         returns (IFederationTypes.Phase, uint256 endsAt)
@@ -181,6 +224,7 @@ library ClockLib {
         IFederationTypes.Phase s = stage(c);
         if (
             s == IFederationTypes.Phase.Idle || s == IFederationTypes.Phase.Draw || s == IFederationTypes.Phase.Final
+                || s == IFederationTypes.Phase.Void
         ) return (s, 0);
         if (block.timestamp < since(c)) return (IFederationTypes.Phase.Settle, since(c));
         if (s == IFederationTypes.Phase.Challenge) {
@@ -193,11 +237,21 @@ library ClockLib {
             if (!hasCommitQuorum(c)) return (IFederationTypes.Phase.Void, 0);
         }
         if (s != IFederationTypes.Phase.Propose) {
-            if (block.timestamp < revealStart(c)) return (IFederationTypes.Phase.Settle, revealStart(c));
-            if (block.timestamp < revealEnd(c)) return (IFederationTypes.Phase.Reveal, revealEnd(c));
-            if (_field(c, REVEALED, 8) < _field(c, QUORUM, 8)) return (IFederationTypes.Phase.Void, 0);
+            if (s != IFederationTypes.Phase.Availability) {
+                if (block.timestamp < revealStart(c)) return (IFederationTypes.Phase.Settle, revealStart(c));
+                if (block.timestamp < revealEnd(c)) return (IFederationTypes.Phase.Reveal, revealEnd(c));
+            }
+            uint256 revealed = _field(c, REVEALED, 8);
+            uint256 quorum = _field(c, QUORUM, 8);
+            if (revealed + demands < quorum) return (IFederationTypes.Phase.Void, 0);
+            uint256 opening = availabilityStart(c);
+            if (block.timestamp < opening) return (IFederationTypes.Phase.Settle, opening);
+            endsAt = opening + (demands == 0 ? 1 : 2) * demandWindow;
+            if (block.timestamp < endsAt) return (IFederationTypes.Phase.Availability, endsAt);
+            // Whose demand is still open here is dropped.
+            if (revealed < quorum) return (IFederationTypes.Phase.Void, 0);
         }
-        uint256 start = proposeStart(c);
+        uint256 start = proposeStart(c, demandWindow, demands);
         if (block.timestamp < start) return (IFederationTypes.Phase.Settle, start);
         endsAt = start + proposeWindow;
         if (block.timestamp < endsAt) return (IFederationTypes.Phase.Propose, endsAt);

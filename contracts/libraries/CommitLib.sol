@@ -13,8 +13,21 @@ library CommitLib {
         view
         returns (uint208)
     {
+        return commitmentIn(address(this), round, seed, node, contentId, annex, salt);
+    }
+
+    /// @notice The same, as another contract of the federation computes it.
+    function commitmentIn(
+        address federation,
+        uint24 round,
+        uint64 seed,
+        address node,
+        bytes32 contentId,
+        bytes32 annex,
+        bytes32 salt
+    ) internal view returns (uint208) {
         bytes32 hash = keccak256(
-            abi.encode(COMMIT_TYPEHASH, block.chainid, address(this), round, seed, node, contentId, annex, salt)
+            abi.encode(COMMIT_TYPEHASH, block.chainid, federation, round, seed, node, contentId, annex, salt)
         );
         return uint208(uint256(hash) >> 48);
     }

@@ -5,6 +5,9 @@ import {IFederationErrors, IFederationTypes} from "../interfaces/IFederation.sol
 
 /// @title What parameters a federation accepts. Twin: offchain/fedvol/chain/plan.py refuses the same before gas is spent.
 library ParamsLib {
+    /// @dev Wrong proposals after which a round is void.
+    uint256 internal constant MAX_FAILURES = 3;
+
     /// @dev Longer ones could not be taken back: parameters change only at an opening, bonds unlock only in time.
     uint256 internal constant LONGEST = 365 days;
 
@@ -22,12 +25,21 @@ library ParamsLib {
         require(p.revealWindow >= 1, IFederationErrors.BadParameter("revealWindow"));
         require(p.leadWindow < p.proposeWindow, IFederationErrors.BadParameter("leadWindow"));
         require(p.challengeWindow >= 1, IFederationErrors.BadParameter("challengeWindow"));
-        uint256 round = 2 * uint256(p.finality) + p.commitWindow + p.revealWindow + p.proposeWindow + p.challengeWindow;
+        require(p.demandWindow >= 1, IFederationErrors.BadParameter("demandWindow"));
+        require(p.demandBond < 1 << 72, IFederationErrors.BadParameter("demandBond"));
+        uint256 round = 4 * uint256(p.finality) + p.commitWindow + p.revealWindow + 2 * uint256(p.demandWindow)
+            + MAX_FAILURES * (uint256(p.finality) + p.proposeWindow + p.challengeWindow);
         require(p.unbonding >= 2 * round && p.unbonding <= LONGEST, IFederationErrors.BadParameter("unbonding"));
         require(p.clamp >= 1 && p.clamp < 1 << 23, IFederationErrors.BadParameter("clamp"));
         require(p.step >= 1, IFederationErrors.BadParameter("step"));
         require(p.bond >= 16, IFederationErrors.BadParameter("bond"));
         require(p.silencePenalty <= p.bond / 16, IFederationErrors.BadParameter("silencePenalty"));
+        require(p.trimBps < 5_000, IFederationErrors.BadParameter("trimBps"));
+        require(p.weightCap >= 1 && p.weightCap < 1 << 23, IFederationErrors.BadParameter("weightCap"));
+        require(
+            p.weightShift <= 23 && (uint256(p.weightCap) * p.clamp) >> p.weightShift < 1 << 23,
+            IFederationErrors.BadParameter("weightShift")
+        );
         require(p.minMembers >= 1 && p.minMembers <= p.seats, IFederationErrors.BadParameter("minMembers"));
     }
 }

@@ -17,6 +17,16 @@ library VectorLib {
         }
     }
 
+    /// @notice Bytes of what a node reveals: the moves, then, if weighted, as many words of weights.
+    function vectorLength(uint256 dimension, bool weighted) internal pure returns (uint256) {
+        return byteLength(dimension) << (weighted ? 1 : 0);
+    }
+
+    function isPadded(bytes calldata model, uint256 dimension) internal pure returns (bool) {
+        uint256 over = (32 * (LANES - dimension % LANES)) % 256;
+        return uint256(bytes32(model[model.length - 32:])) & ((1 << over) - 1) == 0;
+    }
+
     /// @notice Lane `lane` of an update word less its bias, in [-2^23, 2^31 - 2^23): a hostile sender may put anything there.
     function updateLane(uint256 word, uint256 lane) internal pure returns (int256) {
         unchecked {

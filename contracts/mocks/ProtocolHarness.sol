@@ -2,8 +2,9 @@
 pragma solidity ^0.8.30;
 
 import {CommitLib} from "../libraries/CommitLib.sol";
-import {RuleLib} from "../libraries/RuleLib.sol";
+import {Rule, RuleLib} from "../libraries/RuleLib.sol";
 import {SeatLib} from "../libraries/SeatLib.sol";
+import {SortLib} from "../libraries/SortLib.sol";
 import {VectorLib} from "../libraries/VectorLib.sol";
 
 /// @title The internal libraries, callable, many vectors at a time: for the twin tests.
@@ -44,18 +45,35 @@ contract ProtocolHarness {
         for (uint256 i; i < weights.length; ++i) weights[i] = VectorLib.modelLane(modelWords[i / 8], i % 8);
     }
 
-    /// @param updateWords One row for each update, one column for each word of the model.
-    function mean(uint256[] calldata modelWords, uint256[][] calldata updateWords, uint256 bound, uint256 step)
-        external
-        pure
-        returns (uint256[] memory next)
-    {
+    /// @param moves   One row for each node, one column for each word of the model. @param weights Likewise; no rows where plain.
+    /// @return next   The new model's words. @return gas Used by the rule itself, all words together.
+    function combine(
+        Rule memory rule,
+        uint256[] calldata modelWords,
+        uint256[][] calldata moves,
+        uint256[][] calldata weights,
+        uint256 dimension
+    ) external view returns (uint256[] memory next, uint256 gas) {
         next = new uint256[](modelWords.length);
-        uint256[] memory column = new uint256[](updateWords.length);
+        uint256[] memory m = new uint256[](moves.length);
+        uint256[] memory h = new uint256[](weights.length);
         for (uint256 w; w < modelWords.length; ++w) {
-            for (uint256 i; i < column.length; ++i) column[i] = updateWords[i][w];
-            next[w] = RuleLib.mean(modelWords[w], column, bound, step);
+            for (uint256 i; i < m.length; ++i) m[i] = moves[i][w];
+            for (uint256 i; i < h.length; ++i) h[i] = weights[i][w];
+            uint256 left = dimension - 8 * w;
+            uint256 before = gasleft();
+            next[w] = RuleLib.next(rule, modelWords[w], m, h, left < 8 ? left : 8);
+            gas += before - gasleft();
         }
+    }
+
+    function sort(uint256[] memory words, bool wide) external pure returns (uint256[] memory) {
+        SortLib.sort(words, wide ? 62 : 31);
+        return words;
+    }
+
+    function isPadded(bytes calldata model, uint256 dimension) external pure returns (bool) {
+        return VectorLib.isPadded(model, dimension);
     }
 
     function firstMoveAbove(bytes memory old, bytes calldata new_, uint256 bound) external pure returns (uint256) {

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from fedvol import __version__
-from fedvol.commands import federation, market, node, quote
+from fedvol.commands import audit, federation, market, node, quote
 from fedvol.console import err
 from fedvol.errors import FedvolError
 
@@ -17,12 +17,14 @@ app = typer.Typer(
     help="Train one volatility surface together with other desks; no tape ever leaves its machine.\n\n"
     "A first look: `fedvol market inspect TAPE` says what is in your tape. Then `fedvol node init`, "
     "`fedvol node run`.\n\nExit codes: 0 well, 1 failed, 2 bad command line or configuration, 3 key file, "
-    "4 tape, 5 storage, 6 chain, 7 bad numbers.",
+    "4 tape, 5 storage, 6 chain, 7 bad numbers; 8, 9, 10 an audit that found a fault, missing bytes, or what it "
+    "cannot check.",
 )
 app.add_typer(node.app, name="node")
 app.add_typer(federation.app, name="federation")
 app.add_typer(market.app, name="market")
 app.command("quote")(quote.quote)
+app.command("audit")(audit.audit)
 
 
 @app.callback(invoke_without_command=True)

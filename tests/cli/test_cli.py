@@ -35,7 +35,9 @@ def fails(done: subprocess.CompletedProcess[str], code: int, *words: str) -> Non
 @pytest.fixture
 def deployments(tmp_path: Path) -> Path:
     path = tmp_path / "deployments" / "31337.json"
-    Deployment("here", 31337, ZERO, ZERO, ZERO, ZERO, ZERO, ZERO, ZERO, 1, {}, {"markets": ["BTC"]}).save(path)
+    Deployment("here", 31337, ZERO, ZERO, ZERO, ZERO, ZERO, ZERO, ZERO, ZERO, ZERO, 1, {}, {"markets": ["BTC"]}).save(
+        path
+    )
     return path
 
 

@@ -22,7 +22,7 @@ def changed(tmp_path: Path, old: str, new: str) -> Path:
 def test_the_committed_plan_is_sound() -> None:
     plan = load_plan(PLAN)
     assert plan.params()["seats"] == 6
-    assert list(plan.params())[-1] == "minMembers"
+    assert list(plan.params())[-1] == "weightShift"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from fedvol.protocol import commitment as twin
-from fedvol.protocol.vector import content_id, pack_model, pack_update
+from fedvol.protocol.rule import Rule, apply
+from fedvol.protocol.vector import content_id, pack_model, pack_update, pack_weighted, unpack_model
 
 WEIGHTS = 32
 MARKETS = ("BTC", "ETH")
@@ -32,15 +33,22 @@ PARAMS = {
     "leadWindow": 50,
     "proposeWindow": 100,
     "challengeWindow": 100,
-    "unbonding": 2_000,
+    "unbonding": 4_000,
     "clamp": 1 << 20,
     "step": 1 << 16,
     "bond": BOND,
     "silencePenalty": BOND // 20,
     "minMembers": 1,
+    "demandWindow": 50,
+    "demandBond": 10**17,
+    "rule": 0,
+    "weighted": False,
+    "trimBps": 2_000,
+    "weightCap": 4_095,
+    "weightShift": 10,
 }
 STATUSES = ("None", "Joining", "Active", "Leaving")
-PHASES = ("Idle", "Draw", "Commit", "Reveal", "Propose", "Challenge", "Final", "Void", "Settle")
+PHASES = ("Idle", "Draw", "Commit", "Reveal", "Availability", "Propose", "Challenge", "Final", "Void", "Settle")
 
 
 @dataclass
@@ -57,7 +65,11 @@ class Arena:
     vault: Any
     registry: Any
     engine: Any
+    settlement: Any
+    duties: Any
     genesis: bytes
+    weights: int = WEIGHTS
+    weighted: bool = False
 
     # ------------------------------------------------------------------ time
 
@@ -126,9 +138,10 @@ class Arena:
     def update(self, node: Any, fill: int | None = None) -> bytes:
         """Bytes of an update; random and the node's own unless filled with one number."""
         if fill is not None:
-            return pack_update(np.full(WEIGHTS, fill))
+            return pack_update(np.full(self.weights, fill))
         rng = np.random.default_rng(int(node.address, 16) % 2**32)
-        return pack_update(rng.integers(-1000, 1000, WEIGHTS))
+        moves = rng.integers(-1000, 1000, self.weights)
+        return pack_weighted(moves, rng.integers(0, 9, self.weights)) if self.weighted else pack_update(moves)
 
     def salt(self, node: Any) -> bytes:
         return hashlib.sha256(node.address.encode()).digest()
@@ -145,13 +158,19 @@ class Arena:
         self.pass_settling()
         return [self.federation.reveal(content_id(self.update(n)), bytes(32), self.salt(n), sender=n) for n in nodes]
 
-    def propose(self, nodes: list[Any]) -> bytes:
-        """The lead proposes the current model, moved by one everywhere; all `nodes` acted before."""
+    def reveal_all(self, nodes: list[Any]) -> None:
+        """A round in which all `nodes` reveal, up to where bytes can be demanded."""
         self.open()
         self.commit(*nodes)
         self.reveal(*nodes)
-        self.pass_settling()
-        model = self.model()
+        self.pass_to("Availability")
+
+    def propose(self, nodes: list[Any], model: bytes | None = None) -> bytes:
+        """The lead proposes `model`, or the current one moved by one everywhere; `nodes` reveal before, if need be."""
+        if self.phase != "Availability":
+            self.reveal_all(nodes)
+        self.pass_to("Propose")
+        model = model or self.model()
         self.federation.propose(model, sender=self.lead(nodes))
         return model
 
@@ -166,6 +185,45 @@ class Arena:
         weights = np.frombuffer(bytes(self.registry.modelOf(version)), dtype=">i4").astype(np.int64)
         return pack_model(weights + shift)
 
+    # ------------------------------------------------------------------ settlement and duties
+
+    def aggregate(self, nodes: list[Any], wrong: dict[int, int] | None = None) -> bytes:
+        """The rule's model of the updates of `nodes`; `wrong` adds to single weights."""
+        params = self.federation.params()
+        rule = Rule.from_params({key: params[key] for key in PARAMS})
+        model = apply(rule, unpack_model(self.model(0), self.weights), [self.update(n) for n in nodes])
+        for index, error in (wrong or {}).items():
+            model[index] += error
+        return pack_model(model)
+
+    def vectors(self, nodes: list[Any]) -> list[tuple[Any, ...]]:
+        """What settlement asks for: node, annex, salt and bytes, in rising order of address."""
+        rising = sorted(nodes, key=lambda n: int(n.address, 16))
+        return [(n.address, bytes(32), self.salt(n), self.update(n)) for n in rising]
+
+    def dispute(self, model: bytes, nodes: list[Any], first: int = 0, words: int | None = None, *, by: Any) -> Any:
+        """By default the whole model."""
+        count = len(model) // 32 - first if words is None else words
+        return self.settlement.dispute(model, self.vectors(nodes), first, count, sender=by)
+
+    def settle(self, model: bytes, nodes: list[Any], words: int = 2**256 - 1, *, by: Any = None) -> Any:
+        return self.settlement.settle(model, self.vectors(nodes), words, sender=by or self.founder)
+
+    def demand(self, *nodes: Any, by: Any) -> list[Any]:
+        bond = int(self.federation.params().demandBond)
+        return [self.duties.demand(n, value=bond, sender=by) for n in nodes]
+
+    def answer(self, node: Any, *, by: Any) -> Any:
+        return self.duties.answer(node, bytes(32), self.salt(node), self.update(node), sender=by)
+
+    def bond(self, node: Any) -> int:
+        return int(self.vault.bondOf(node).amount)
+
+    def ballot_state(self, node: Any) -> int:
+        return int(self.federation.ballotOf(node).state)
+
+    # ------------------------------------------------------------------ whole rounds
+
     def run_round(self, nodes: list[Any]) -> bytes:
         """A whole honest round; leaves the new version published."""
         model = self.propose(nodes)
@@ -176,12 +234,13 @@ class Arena:
 
 def config_of(token: Any, feeds: list[Any], founder: Any, guardian: Any, **changes: Any) -> dict[str, Any]:
     """The factory's argument; `changes` go to the parameters, `label` and `dimension` to the config itself."""
-    outer = {key: changes.pop(key) for key in ("label", "dimension", "genesis") if key in changes}
+    outer = {key: changes.pop(key) for key in ("label", "dimension", "genesis", "pillarSeconds") if key in changes}
+    weights = outer.get("dimension", WEIGHTS)
     return {
         "label": b"test".ljust(32, b"\0"),
         "bondToken": token.address,
         "dimension": WEIGHTS,
-        "genesis": pack_model(np.zeros(WEIGHTS, dtype=np.int64)),
+        "genesis": pack_model(np.zeros(weights, dtype=np.int64)),
         "markets": [
             (name.encode().ljust(32, b"\0"), feed.address, 3_600) for name, feed in zip(MARKETS, feeds, strict=True)
         ],
@@ -200,14 +259,14 @@ def blueprints(project: Any, accounts: Any) -> SimpleNamespace:
     founder = accounts[0]
     parts = [
         founder.deploy(getattr(project, name))
-        for name in ("Federation", "StakeVault", "ModelRegistry", "PricingEngine")
+        for name in ("Federation", "StakeVault", "ModelRegistry", "PricingEngine", "Settlement", "Duties")
     ]
     return SimpleNamespace(
         founder=founder,
         guardian=accounts[1],
         token=founder.deploy(project.BondToken, founder),
         feeds=[founder.deploy(project.SettableFeed, founder, 8, price) for price in PRICES],
-        factory=founder.deploy(project.FederationFactory, *parts),
+        factory=founder.deploy(project.FederationFactory, tuple(part.address for part in parts)),
     )
 
 
@@ -232,7 +291,11 @@ def make_arena(project: Any, chain: Any, blueprints: SimpleNamespace) -> Any:
             vault=project.StakeVault.at(parts.vault),
             registry=project.ModelRegistry.at(parts.registry),
             engine=project.PricingEngine.at(parts.engine),
+            settlement=project.Settlement.at(parts.settlement),
+            duties=project.Duties.at(parts.duties),
             genesis=config["genesis"],
+            weights=config["dimension"],
+            weighted=config["params"]["weighted"],
         )
 
     return make
@@ -250,6 +313,20 @@ def joined(make_arena: Any, nodes: list[Any]) -> Arena:
     arena = make_arena()
     arena.join(*nodes)
     return arena
+
+
+@pytest.fixture(scope="module")
+def revealed(make_arena: Any, trio: list[Any]) -> Arena:
+    """Three desks of a model whose last word is partial have revealed; their bytes can be demanded."""
+    arena = make_arena(dimension=30, pillarSeconds=PILLARS[:13])
+    arena.join(*trio)
+    arena.reveal_all(trio)
+    return arena
+
+
+@pytest.fixture(scope="session")
+def trio(nodes: list[Any]) -> list[Any]:
+    return nodes[:3]
 
 
 @pytest.fixture(scope="session")

@@ -38,7 +38,7 @@ def test_commit_before_the_draw_reverts(joined, nodes):
 
 
 def test_commit_before_the_seed_has_settled_reverts(make_arena, nodes):
-    arena = make_arena(finality=100, unbonding=3_000)
+    arena = make_arena(finality=100, unbonding=4_000)
     arena.join(nodes[0])
     arena.federation.open(sender=arena.founder)
     arena.pass_blocks(2)
@@ -120,7 +120,7 @@ def test_commit_of_all_ends_the_phase_succeeds(joined, nodes):
 
 
 def test_commit_quorum_and_time_end_the_phase_succeeds(make_arena, nodes):
-    arena = make_arena(finality=100, unbonding=3_000)
+    arena = make_arena(finality=100, unbonding=4_000)
     arena.join(*nodes)
     arena.open()
     arena.commit(*nodes[:3])

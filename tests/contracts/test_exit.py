@@ -61,5 +61,5 @@ def test_exit_while_a_round_runs_stays_slashable_succeeds(joined, nodes):
     joined.reveal(*nodes[1:])
     joined.pass_to("Void")
     joined.federation.settleExits(8, sender=joined.founder)
-    joined.federation.reportSilence(nodes[0], sender=nodes[1])
+    joined.duties.reportSilence(nodes[0], sender=nodes[1])
     assert int(joined.vault.bondOf(nodes[0]).amount) == BOND - PARAMS["silencePenalty"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from scripts._anvil import TRANSACTION_GAS_CAP
-from tests.contracts.arena import WEIGHTS
+from tests.contracts.arena import PARAMS, WEIGHTS
 from tests.contracts.gas_cases import ANNEX, CEILINGS, CODE_SIZE_CEILING, CONTENT, code_sizes, measure, opening
 from tests.contracts.wallets import Wallets
 
@@ -64,7 +64,7 @@ def play(wallets: Wallets, members: list[str], gap: int) -> tuple[int, int]:
 
 def finish(wallets: Wallets, proposer: str, number: int) -> None:
     federation, model = wallets.arena.federation, pack_model([number] * WEIGHTS)
-    wallets.wait(2)
+    wallets.wait(PARAMS["demandWindow"] + 2 * PARAMS["finality"])
     wallets.send(proposer, federation.propose, model)
     wallets.wait(100)
     wallets.send(proposer, federation.publish, model)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ape
-from tests.contracts.arena import BOND
+from tests.contracts.arena import BOND, PARAMS
 
 
 def test_join_bonded_succeeds(arena, nodes):
@@ -73,7 +73,7 @@ def test_join_again_with_the_bond_still_held_succeeds(arena, nodes):
 def test_join_again_after_withdrawal_without_bond_reverts(arena, nodes):
     arena.join(nodes[0])
     arena.federation.exit(sender=nodes[0])
-    arena.pass_time(2_000)
+    arena.pass_time(PARAMS["unbonding"])
     arena.vault.withdraw(nodes[0], sender=nodes[0])
     with ape.reverts(arena.federation.BondTooSmall, error_inputs={"given": 0, "needed": BOND}):
         arena.federation.join(0, sender=nodes[0])
@@ -90,8 +90,8 @@ def test_join_again_does_not_wipe_silences_succeeds(joined, nodes):
     joined.federation.settleExits(8, sender=joined.founder)
     joined.fund(silent)
     joined.federation.join(BOND, sender=silent)
-    joined.federation.reportSilence(silent, sender=nodes[1])
-    assert int(joined.federation.memberOf(silent).silences) == 1
+    joined.duties.reportSilence(silent, sender=nodes[1])
+    assert int(joined.duties.recordOf(silent).faults) == 1
     joined.federation.exit(sender=silent)
     joined.federation.join(0, sender=silent)
-    assert int(joined.federation.memberOf(silent).silences) == 1
+    assert int(joined.duties.recordOf(silent).faults) == 1

@@ -59,7 +59,7 @@ def test_open_before_the_schedule_reverts(make_arena, nodes):
 def test_open_before_publication_reverts(joined, nodes):
     model = joined.propose(nodes)
     joined.pass_time(10_000)
-    with ape.reverts(joined.federation.WrongPhase, error_inputs={"actual": 6, "needed": 6}):
+    with ape.reverts(joined.federation.WrongPhase, error_inputs={"actual": 7, "needed": 7}):
         joined.federation.open(sender=joined.founder)
     joined.federation.publish(model, sender=joined.founder)
     assert joined.open() == 2

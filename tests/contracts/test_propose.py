@@ -15,7 +15,7 @@ def to_propose(arena, nodes):
     arena.open()
     arena.commit(*nodes)
     arena.reveal(*nodes)
-    arena.pass_settling()
+    arena.pass_to("Propose")
     return arena
 
 
@@ -38,9 +38,10 @@ def test_propose_lead_succeeds(proposing, nodes):
 def test_propose_in_the_lead_window_by_another_reverts(proposing, nodes):
     lead = proposing.lead(nodes)
     other = next(n for n in nodes if n != lead)
+    waits = sum(PARAMS[k] for k in ("demandWindow", "finality", "leadWindow"))
     turn = {
         "seat": int(proposing.federation.leadSeat()),
-        "until": int(proposing.federation.clock().since) + PARAMS["leadWindow"],
+        "until": int(proposing.federation.clock().since) + waits,
     }
     with ape.reverts(proposing.federation.NotYourTurn, error_inputs=turn):
         proposing.federation.propose(proposing.model(), sender=other)
@@ -73,23 +74,23 @@ def test_propose_lead_window_of_zero_is_open_to_all_succeeds(make_arena, nodes):
 def test_propose_twice_reverts(proposing, nodes):
     lead = proposing.lead(nodes)
     proposing.federation.propose(proposing.model(), sender=lead)
-    with ape.reverts(proposing.federation.WrongPhase, error_inputs={"actual": 5, "needed": 4}):
+    with ape.reverts(proposing.federation.WrongPhase, error_inputs={"actual": 6, "needed": 5}):
         proposing.federation.propose(proposing.model(2), sender=lead)
 
 
 def test_propose_inside_the_finality_gap_reverts(make_arena, nodes):
-    arena = make_arena(finality=100, unbonding=3_000)
+    arena = make_arena(finality=100, unbonding=4_000)
     arena.join(nodes[0])
     arena.open()
     arena.commit(nodes[0])
     arena.reveal(nodes[0])
-    with ape.reverts(arena.federation.WrongPhase, error_inputs={"actual": 8, "needed": 4}):
+    with ape.reverts(arena.federation.WrongPhase, error_inputs={"actual": 9, "needed": 5}):
         arena.federation.propose(arena.model(), sender=nodes[0])
 
 
 def test_propose_late_reverts(proposing, nodes):
     proposing.pass_phase()
-    with ape.reverts(proposing.federation.WrongPhase, error_inputs={"actual": 7, "needed": 4}):
+    with ape.reverts(proposing.federation.WrongPhase, error_inputs={"actual": 8, "needed": 5}):
         proposing.federation.propose(proposing.model(), sender=nodes[0])
 
 
@@ -112,7 +113,7 @@ def test_propose_bond_too_small_reverts(joined, nodes):
     joined.commit(*nodes)
     joined.reveal(*nodes[1:])
     joined.pass_to("Propose")
-    joined.federation.reportSilence(nodes[0], sender=nodes[1])
+    joined.duties.reportSilence(nodes[0], sender=nodes[1])
     joined.pass_time(PARAMS["leadWindow"])
     missing = PARAMS["silencePenalty"]
     with ape.reverts(joined.federation.BondTooSmall, error_inputs={"given": BOND - missing, "needed": BOND}):

@@ -92,7 +92,7 @@ def test_reveal_while_committing_reverts(joined, nodes):
 @pytest.mark.parametrize("ended_by", ["act", "time"])
 def test_reveal_inside_the_finality_gap_reverts(make_arena, nodes, ended_by):
     """A commit may still be undone by a reorganisation: what it hides must not be shown yet."""
-    arena = make_arena(finality=100, unbonding=3_000)
+    arena = make_arena(finality=100, unbonding=4_000)
     arena.join(*nodes[:2])
     arena.open()
     arena.commit(*nodes[: 2 if ended_by == "act" else 1])
@@ -123,12 +123,12 @@ def test_reveal_of_all_committed_ends_the_phase_succeeds(joined, nodes):
     assert joined.phase == "Reveal"
     (last,) = joined.reveal(nodes[4])
     clock = joined.federation.clock()
-    assert PHASES[int(clock.stage)] == "Propose"
+    assert PHASES[int(clock.stage)] == "Availability"
     assert int(clock.since) == last.timestamp + int(clock.finality)
 
 
 def test_reveal_quorum_and_time_end_the_phase_succeeds(make_arena, nodes):
-    arena = make_arena(finality=100, unbonding=3_000)
+    arena = make_arena(finality=100, unbonding=4_000)
     arena.join(*nodes)
     arena.open()
     arena.commit(*nodes)
@@ -136,4 +136,4 @@ def test_reveal_quorum_and_time_end_the_phase_succeeds(make_arena, nodes):
     arena.pass_phase()
     assert arena.phase == "Settle"
     arena.pass_settling()
-    assert arena.phase == "Propose"
+    assert arena.phase == "Availability"

@@ -6,8 +6,17 @@ import ape
 import pytest
 from tests.contracts.arena import BOND, PARAMS
 
-WINDOWS = {"commitWindow": 1, "revealWindow": 1, "leadWindow": 0, "proposeWindow": 1, "challengeWindow": 1}
+WINDOWS = {
+    "commitWindow": 1,
+    "revealWindow": 1,
+    "leadWindow": 0,
+    "proposeWindow": 1,
+    "challengeWindow": 1,
+    "demandWindow": 1,
+}
 YEAR = 365 * 86_400
+SHORTEST = 2 * (4 * 2 + 100 + 100 + 2 * 50 + 3 * (2 + 100 + 100))
+"""Twice a round with all its gaps, and with three wrong proposals."""
 REFUSED = [
     ("seats", {"seats": 0}),
     ("seats", {"seats": 129}),
@@ -25,7 +34,7 @@ REFUSED = [
     ("leadWindow", {"leadWindow": 100, "proposeWindow": 100}),
     ("leadWindow", {"leadWindow": 0, "proposeWindow": 0}),
     ("challengeWindow", {"challengeWindow": 0}),
-    ("unbonding", {"unbonding": 2 * (2 * PARAMS["finality"] + 400) - 1}),
+    ("unbonding", {"unbonding": SHORTEST - 1}),
     ("unbonding", {"unbonding": YEAR + 1}),
     ("clamp", {"clamp": 0}),
     ("clamp", {"clamp": 1 << 23}),
@@ -34,13 +43,29 @@ REFUSED = [
     ("silencePenalty", {"silencePenalty": BOND // 16 + 1}),
     ("minMembers", {"minMembers": 0}),
     ("minMembers", {"minMembers": 7}),
+    ("demandWindow", {"demandWindow": 0}),
+    ("demandBond", {"demandBond": 1 << 72}),
+    ("trimBps", {"trimBps": 5_000}),
+    ("weightCap", {"weightCap": 0}),
+    ("weightCap", {"weightCap": 1 << 23}),
+    ("weightShift", {"weightShift": 24}),
+    ("weightShift", {"weightCap": 4_096, "clamp": 1 << 20, "weightShift": 9}),
 ]
 ACCEPTED = [
     {"seats": 128, "quorumBps": 10_000, "epochRounds": 65_535, "seedDelay": 128, "interval": YEAR, "unbonding": YEAR},
-    WINDOWS | {"seats": 1, "quorumBps": 1, "epochRounds": 1, "interval": 0, "finality": 1, "unbonding": 12},
-    {"clamp": (1 << 23) - 1, "step": 2**32 - 1, "bond": 2**96 - 1, "silencePenalty": (2**96 - 1) // 16},
+    WINDOWS
+    | {"leadWindow": 0, "seats": 1, "quorumBps": 1, "epochRounds": 1, "interval": 0, "finality": 1, "unbonding": 34},
+    {
+        "clamp": (1 << 23) - 1,
+        "weightCap": 1_024,
+        "step": 2**32 - 1,
+        "bond": 2**96 - 1,
+        "silencePenalty": (2**96 - 1) // 16,
+    },
+    {"demandBond": (1 << 72) - 1, "rule": 2, "weighted": True, "trimBps": 4_999},
+    {"weightCap": 4_095, "clamp": 1 << 20, "weightShift": 9},
     {"clamp": 1, "step": 1, "bond": 16, "silencePenalty": 1, "minMembers": 6},
-    {"leadWindow": 99, "proposeWindow": 100, "unbonding": 2 * (2 * PARAMS["finality"] + 400)},
+    {"leadWindow": 99, "proposeWindow": 100, "unbonding": SHORTEST},
 ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ape
 import pytest
-from tests.contracts.arena import PHASES
+from tests.contracts.arena import PARAMS, PHASES
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_settle_exits_while_a_round_runs_reverts(joined, nodes, stage):
         joined.pass_settling()
     if stage in ("Propose", "Challenge"):
         joined.reveal(*nodes)
-        joined.pass_settling()
+        joined.pass_to("Propose")
     if stage == "Challenge":
         joined.federation.propose(joined.model(), sender=joined.lead(nodes))
     actual = {"actual": PHASES.index(stage), "needed": PHASES.index("Final")}
@@ -89,7 +89,7 @@ def test_settle_exits_paused_frees_every_bond_succeeds(joined, nodes):
         joined.federation.exit(sender=node)
     joined.federation.settleExits(6, sender=nodes[0])
     assert joined.members == []
-    joined.pass_time(2_000)
+    joined.pass_time(PARAMS["unbonding"])
     for node in nodes:
         joined.vault.withdraw(node, sender=node)
     assert joined.token.balanceOf(joined.vault) == 0

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fedvol.protocol import commitment as twin
-from fedvol.protocol.rule import largest_move, mean
+from fedvol.protocol.rule import RuleKind, largest_move
 from fedvol.protocol.seat import seat
 from fedvol.protocol.vector import (
     BIAS,
@@ -98,31 +98,12 @@ def test_twins_seats_of_huge_lists_succeeds(harness):
             ]
 
 
-@pytest.mark.parametrize("nodes", [1, 2, 3, 128])
-@pytest.mark.parametrize("bound", [1, 2**20, 2**23 - 1])
-@pytest.mark.parametrize("step", [1, 2**15, 2**16, 2**16 + 1, 2**32 - 1])
-def test_twins_mean_succeeds(harness, rng, nodes, bound, step):
-    model = np.concatenate([rng.choice([*INT32, 0, -1, 1], 8), rng.integers(*INT32, 8, endpoint=True)])
-    rows = [[raw_word(rng, int(rng.integers(0, 256))) for _ in range(2)] for _ in range(nodes)]
-    updates = [unpack_update(b"".join(w.to_bytes(32, "big") for w in row), 16) for row in rows]
-    (expected,) = [words(pack_model(mean(model, np.array(updates), bound, step)))]
-    assert list(harness.mean(words(pack_model(model)), rows, bound, step)) == expected
-
-
-@pytest.mark.parametrize("sign", [1, -1])
-def test_twins_mean_of_the_largest_updates_saturates_succeeds(harness, sign):
-    model = np.full(8, INT32[sign > 0])
-    row = words(pack_update(np.full(8, sign * (BIAS - 1))))
-    expected = words(pack_model(mean(model, np.full((128, 8), sign * (BIAS - 1)), BIAS - 1, 2**32 - 1)))
-    assert expected == words(pack_model(model))
-    assert list(harness.mean(words(pack_model(model)), [row] * 128, BIAS - 1, 2**32 - 1)) == expected
-
-
-def test_twins_mean_moves_no_further_than_the_bound_succeeds(harness, rng):
+@pytest.mark.parametrize("kind", RuleKind)
+def test_twins_no_rule_moves_further_than_the_bound_succeeds(harness, kind):
     """What `propose` accepts: ⌊B·q / 2^16⌋ is reached, and never passed."""
     for bound, step in [(1, 1), (3, 2**15), (2**20, 2**16), (12_345, 98_765)]:
         row = words(pack_update(np.full(8, min(BIAS - 1, bound))))
-        (moved,) = harness.mean([0], [row] * 5, bound, step)
+        ((moved,), _) = harness.combine((kind, False, 2_000, bound, step, 1, 0), [0], [row] * 5, [], 8)
         assert set(unpack_model(int(moved).to_bytes(32, "big"), 8)) == {largest_move(bound, step)}
 
 

@@ -88,7 +88,7 @@ def test_vault_federation_only_reverts(joined, nodes, stranger):
     for act in (
         lambda: vault.bond(nodes[0], 1, sender=stranger),
         lambda: vault.release(stranger, 1, sender=stranger),
-        lambda: vault.slash(nodes[0], 1, stranger, sender=stranger),
+        lambda: vault.slash(nodes[0], 1, 0, stranger, sender=stranger),
     ):
         with ape.reverts(vault.NotFederation, error_inputs={"caller": stranger.address}):
             act()
@@ -105,10 +105,10 @@ def test_vault_slash_takes_no_more_than_the_bond_succeeds(own_vault, joined, nod
     joined.token.mint(nodes[0], 101, sender=joined.founder)
     joined.token.approve(own_vault, 101, sender=nodes[0])
     own_vault.bond(nodes[0], 101, sender=federation)
-    receipt = own_vault.slash(nodes[0], 2**256 - 1, stranger, sender=federation)
+    receipt = own_vault.slash(nodes[0], 2**256 - 1, 0, stranger, sender=federation)
     event = {"node": nodes[0].address, "taken": 101, "burned": 51, "beneficiary": stranger.address, "reward": 50}
     assert receipt.events.filter(own_vault.Slashed, **event)
-    assert not own_vault.slash(nodes[0], 5, stranger, sender=federation).events
+    assert not own_vault.slash(nodes[0], 5, 0, stranger, sender=federation).events
     own_vault.claim(sender=stranger)
     assert joined.token.balanceOf(stranger) == 50
     assert joined.token.balanceOf(own_vault) == 0
@@ -121,7 +121,7 @@ def test_vault_slash_while_unbonding_succeeds(own_vault, joined, nodes, stranger
     joined.token.approve(own_vault, 100, sender=nodes[0])
     own_vault.bond(nodes[0], 100, sender=federation)
     own_vault.release(nodes[0], 1, sender=federation)
-    own_vault.slash(nodes[0], 40, stranger, sender=federation)
+    own_vault.slash(nodes[0], 40, 0, stranger, sender=federation)
     own_vault.withdraw(nodes[0], sender=nodes[0])
     assert joined.token.balanceOf(nodes[0]) == 60
 

@@ -21,7 +21,7 @@ from fedvol.learning.settings import Settings
 from fedvol.learning.ssvi_pillars import ssvi_spec
 from fedvol.market.holdout import split_holdout, window
 from fedvol.market.tape import load_tape
-from fedvol.protocol import rule
+from fedvol.protocol.rule import Rule, RuleKind, combine
 
 BOUND = 1 << 19  # half a weight unit
 STEP = 2 << 16  # twice the mean update
@@ -46,7 +46,7 @@ def federate(model: Model, desks: Sequence[Rows], rounds: int = ROUNDS, step: in
             seed = hashlib.sha256(bytes([number, desk])).digest()
             local = model.train(model.spec.to_float(weights), rows, seed, SETTINGS)
             updates.append(to_update(local, weights, model.spec, BOUND, seed))
-        weights = rule.mean(weights, np.array(updates), BOUND, step)
+        weights = combine(Rule(RuleKind.MEAN, BOUND, step), weights, np.array(updates))
     return weights
 
 

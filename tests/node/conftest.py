@@ -32,6 +32,8 @@ PARAMS = {
     "seats": 6, "clusterSize": 1, "quorumBps": 5_000, "epochRounds": 4, "seedDelay": 1, "finality": 2, "interval": 20,
     "commitWindow": 60, "revealWindow": 60, "leadWindow": 20, "proposeWindow": 60, "challengeWindow": 20,
     "unbonding": 2_000, "clamp": 1 << 19, "step": 2 << 16, "bond": BOND, "silencePenalty": BOND // 20, "minMembers": 3,
+    "demandWindow": 10, "demandBond": 10**16, "rule": 0, "weighted": False, "trimBps": 2_000, "weightCap": 4_095,
+    "weightShift": 9,
 }  # fmt: skip
 ARTEFACTS = Path(__file__).resolve().parents[2] / ".build" / "__local__.json"
 _MNEMONIC = "test test test test test test test test test test test junk"
@@ -166,8 +168,11 @@ def lab(
     spec = ssvi_spec()
     token = deploy("BondToken", founder)
     feeds = [deploy("SettableFeed", founder, 8, price) for price in (60_000 * 10**8, 3_000 * 10**8)]
-    codes = [deploy(name).address for name in ("Federation", "StakeVault", "ModelRegistry", "PricingEngine")]
-    factory = deploy("FederationFactory", *codes)
+    codes = [
+        deploy(name).address
+        for name in ("Federation", "StakeVault", "ModelRegistry", "PricingEngine", "Settlement", "Duties")
+    ]
+    factory = deploy("FederationFactory", tuple(codes))
     label = b"lab".ljust(32, b"\0")
     config = {
         "label": label,
@@ -186,7 +191,7 @@ def lab(
         "guardian": founder,
     }
     receipt = chain.eth.wait_for_transaction_receipt(factory.functions.create(config).transact({"from": founder}))
-    federation, vault, registry, engine = factory.functions.addressesOf(founder, label).call()
+    federation, vault, registry, engine, settlement, duties = factory.functions.addressesOf(founder, label).call()
     deployment = Deployment(
         name="lab",
         chain_id=chain.eth.chain_id,
@@ -195,6 +200,8 @@ def lab(
         vault=vault,
         registry=registry,
         engine=engine,
+        settlement=settlement,
+        duties=duties,
         token=token.address,
         timelock=founder,
         block=receipt["blockNumber"],

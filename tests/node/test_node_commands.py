@@ -142,6 +142,7 @@ def test_status_tells_of_chain_and_journal_without_a_password(
     found = json.loads(result.stdout)
     assert found["account"] == lab.client.web3.eth.accounts[1]
     assert (found["status"], found["round"], found["bond"]) == ("active", 1, 10**21)
+    assert (found["claimable_tokens"], found["earned_wei"]) == (0, 0)
     assert [part["step"] for part in found["journal"]] == ["committed"]
     assert CliRunner().invoke(app, ["node", "status", "--config", str(path)]).exit_code == 0
 

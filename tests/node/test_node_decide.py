@@ -11,20 +11,22 @@ from fedvol.chain.federation import Clock, NodeState, Phase, Proposal, Snapshot
 from fedvol.node.decide import Act, Action, Roles, View, decide, turn
 
 NODE = NodeState(
-    address="0xA", status="active", index=2, seat=2, ballot_round=6, ballot_state=2, silences=0, bond=1000,
-    unlocks_at=0, balance_wei=10**18, tokens=0,
+    address="0xA", status="active", index=2, seat=2, ballot_round=6, ballot_state=2, faults=0, absences=0,
+    absent_round=0, bond=1000, unlocks_at=0, balance_wei=10**18, tokens=0,
 )  # fmt: skip
 CLOCK = Clock(
     stage=Phase.COMMIT, number=7, epoch_start=5, since=100, commit_window=60, reveal_window=60, finality=2, selected=4,
     quorum=2, committed=0, revealed=0, seed=9,
 )  # fmt: skip
 SNAPSHOT = Snapshot(
-    block=50, time=1_000, phase=Phase.COMMIT, ends_at=1_060, clock=CLOCK, proposal=Proposal("0x0", 900, 48, bytes(32)),
-    params={"bond": 1000, "proposeWindow": 60, "leadWindow": 20, "minMembers": 3},
+    block=50, time=1_000, phase=Phase.COMMIT, ends_at=1_060, clock=CLOCK,
+    proposal=Proposal("0x0", 900, 48, 0, 0, bytes(32)),
+    params={"bond": 1000, "proposeWindow": 60, "leadWindow": 20, "minMembers": 3, "demandWindow": 30},
     next_opening=960, version=3, published_at=900,
     lead_seat=1, members=6, joining=1, node=NODE,
 )  # fmt: skip
 LATE = View(waited=10_000)
+SILENT, ABSENT = Action(Act.REPORT_SILENCE, "0xB"), Action(Act.REPORT_ABSENCE, "0xC")
 
 
 def at(
@@ -43,7 +45,7 @@ def at(
 COMMITTED = {"ballot_round": 7, "ballot_state": 1}
 REVEALED = {"ballot_round": 7, "ballot_state": 2}
 LEAD = {"seat": 1}
-CAN = View(can_reveal=True)
+CAN = View(can_open=True)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +77,7 @@ CAN = View(can_reveal=True)
         (at(Phase.PROPOSE, {"status": "joining"}, time=1_050), View(), None),
         # publish
         (at(Phase.FINAL, LEAD, stage=Phase.CHALLENGE), View(), Act.PUBLISH),
-        (at(Phase.FINAL, LEAD, stage=Phase.CHALLENGE, time=10**9), View(silent=("0xB",)), Act.PUBLISH),
+        (at(Phase.FINAL, LEAD, stage=Phase.CHALLENGE, time=10**9), View(reports=(SILENT,)), Act.PUBLISH),
         (at(Phase.CHALLENGE, LEAD), LATE, None),
         # open: when due, and nothing is left to do in the round
         (at(Phase.FINAL, LEAD), View(), Act.OPEN),
@@ -84,8 +86,8 @@ CAN = View(can_reveal=True)
         (at(Phase.FINAL, LEAD, next_opening=1_001), View(), None),
         (at(Phase.IDLE, LEAD, members=1, joining=1), View(), None),
         (at(Phase.IDLE, LEAD, members=0, joining=3), View(), Act.OPEN),
-        (at(Phase.FINAL, LEAD), View(silent=("0xB", "0xC")), Action(Act.REPORT, "0xB")),
-        (at(Phase.CHALLENGE, LEAD), View(silent=("0xB",)), Action(Act.REPORT, "0xB")),
+        (at(Phase.FINAL, LEAD), View(reports=(SILENT, ABSENT)), SILENT),
+        (at(Phase.CHALLENGE, LEAD), View(reports=(SILENT,)), SILENT),
         # draw: after the seed's block
         (at(Phase.DRAW, LEAD, block=48), View(), None),
         (at(Phase.DRAW, LEAD, block=49), View(), Act.DRAW),
@@ -94,6 +96,71 @@ CAN = View(can_reveal=True)
 def test_the_next_act(snapshot: Snapshot, view: View, expected: Act | Action | None) -> None:
     wanted = Action(expected) if isinstance(expected, Act) else expected
     assert decide(snapshot, view, Roles()) == wanted
+
+
+DEMANDED = {"ballot_round": 7, "ballot_state": 4}
+OPEN_DEMAND = Proposal("0x0", 900, 48, 1, 0, bytes(32))
+OVERTURNED = Proposal("0x0", 900, 48, 0, 1, bytes(32))
+MISSING = View(missing=("0xB", "0xC"))
+WRONG, RIGHT = View(holds=False), View(holds=True)
+CLAIM = Action(Act.CLAIM_ETH)
+SPENT = {"bond": 900, "tokens": 100}
+ROUND = {"since": 1_000}
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "view", "roles", "expected"),
+    [
+        # answer: the node's own bytes at once, those of others by turns but within half of the time
+        (at(Phase.AVAILABILITY, DEMANDED), CAN, Roles(watchtower=False), Action(Act.ANSWER, "0xA")),
+        (at(Phase.AVAILABILITY, DEMANDED), View(), Roles(), None),
+        (at(Phase.AVAILABILITY, REVEALED), CAN, Roles(), None),
+        (at(Phase.AVAILABILITY), View(answerable=("0xB",), waited=3), Roles(), None),
+        (at(Phase.AVAILABILITY), View(answerable=("0xB",), waited=4), Roles(), Action(Act.ANSWER, "0xB")),
+        (at(Phase.AVAILABILITY), View(answerable=("0xB",), waited=15), Roles(stagger=99), Action(Act.ANSWER, "0xB")),
+        # demand: by turns, in the first third, never after demanding is over
+        (at(Phase.AVAILABILITY, ends_at=1_027), MISSING, Roles(), None),
+        (at(Phase.AVAILABILITY, ends_at=1_026), MISSING, Roles(), Action(Act.DEMAND, "0xB")),
+        (at(Phase.AVAILABILITY, ends_at=1_021), MISSING, Roles(stagger=99), None),
+        (at(Phase.AVAILABILITY, ends_at=1_020), MISSING, Roles(stagger=99), Action(Act.DEMAND, "0xB")),
+        (at(Phase.AVAILABILITY, ends_at=1_031, proposal=OPEN_DEMAND), MISSING, Roles(), Action(Act.DEMAND, "0xB")),
+        (at(Phase.AVAILABILITY, ends_at=1_030, proposal=OPEN_DEMAND), MISSING, Roles(), None),
+        (at(Phase.AVAILABILITY, ends_at=1_020), MISSING, Roles(watchtower=False), None),
+        # dispute: the lead at once, the others within one poll
+        (at(Phase.CHALLENGE, LEAD, ROUND), WRONG, Roles(), Act.DISPUTE),
+        (at(Phase.CHALLENGE, clock=ROUND), WRONG, Roles(), None),
+        (at(Phase.CHALLENGE, clock=ROUND, time=1_001), WRONG, Roles(), Act.DISPUTE),
+        (at(Phase.CHALLENGE, {"status": "none"}, ROUND, time=1_002), WRONG, Roles(join=False), Act.DISPUTE),
+        (at(Phase.CHALLENGE, clock=ROUND, time=1_002), View(), Roles(), None),
+        (at(Phase.CHALLENGE, clock=ROUND, time=1_002), WRONG, Roles(watchtower=False), None),
+        # settle
+        (at(Phase.CHALLENGE), RIGHT, Roles(), None),
+        (at(Phase.CHALLENGE), RIGHT, Roles(settle=True), Act.SETTLE),
+        (at(Phase.CHALLENGE), View(), Roles(settle=True), None),
+        # after a wrong proposal nobody leads, and the bond has doubled
+        (at(Phase.PROPOSE, {"bond": 2_000}, proposal=OVERTURNED, time=1_004), View(), Roles(), Act.PROPOSE),
+        (at(Phase.PROPOSE, {"bond": 2_000}, proposal=OVERTURNED, time=1_003), View(), Roles(), None),
+        (at(Phase.PROPOSE, {"tokens": 1_000}, proposal=OVERTURNED, time=1_004), View(), Roles(), Act.TOP_UP),
+        (at(Phase.PROPOSE, {"tokens": 999}, proposal=OVERTURNED, time=1_004), View(), Roles(), None),
+        # top up: while it is needed, and not after fraud
+        (at(Phase.REVEAL, SPENT), View(), Roles(), Act.TOP_UP),
+        (at(Phase.REVEAL, SPENT), View(), Roles(top_up=False), None),
+        (at(Phase.REVEAL, SPENT | {"tokens": 99}), View(), Roles(), None),
+        (at(Phase.REVEAL, SPENT | {"status": "leaving"}), View(), Roles(), None),
+        (at(Phase.REVEAL, {"bond": 0, "tokens": 1_000}), View(), Roles(), None),
+        # claim: between two rounds only
+        (at(Phase.FINAL, LEAD), View(purse=(CLAIM,)), Roles(), CLAIM),
+        (at(Phase.DRAW), View(purse=(CLAIM,)), Roles(), CLAIM),
+        (at(Phase.FINAL, {"status": "none"}), View(purse=(CLAIM,)), Roles(join=False), CLAIM),
+        (at(Phase.CHALLENGE), View(purse=(CLAIM,)), Roles(), None),
+        (at(Phase.FINAL, LEAD, stage=Phase.CHALLENGE), View(purse=(CLAIM,)), Roles(), Act.PUBLISH),
+    ],
+)
+def test_the_next_act_of_a_watchful_node(
+    snapshot: Snapshot, view: View, roles: Roles, expected: Act | Action | None
+) -> None:
+    wanted = Action(expected) if isinstance(expected, Act) else expected
+    assert decide(snapshot, view, roles) == wanted
 
 
 @pytest.mark.parametrize(("waited", "acts"), [(0, False), (3, False), (4, True), (100, True)])

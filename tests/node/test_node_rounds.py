@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +18,14 @@ from fedvol.market.holdout import split_holdout, window
 from fedvol.market.tape import load_tape
 from fedvol.node.daemon import open_node, passes
 from fedvol.node.journal import JournalError, read_journal
-from fedvol.node.proposer import NothingToPropose, combine
+from fedvol.node.rounds import NothingToPropose, aggregate
 from fedvol.node.trainer import Trainer
-from fedvol.protocol import rule
-from fedvol.protocol.vector import content_id, pack_model, pack_update, unpack_model, unpack_update
+from fedvol.protocol.rule import Rule, apply
+from fedvol.protocol.vector import pack_model, pack_update, unpack_model, unpack_update
 from fedvol.storage import LocalFolder, open_storage
 from tests.node.conftest import BOND, PARAMS, Lab
+
+MEAN = Rule.from_params(PARAMS)
 
 
 def test_three_nodes_train_a_model_that_anybody_can_recompute(lab: Lab) -> None:
@@ -33,8 +36,9 @@ def test_three_nodes_train_a_model_that_anybody_can_recompute(lab: Lab) -> None:
 
     reveals = lab.client.reveals(1, lab.client.snapshot().block)
     storage = open_storage(str(lab.folder / "storage"))
-    updates = np.array([unpack_update(storage.get(r.content_id), 32) for r in reveals])
-    expected = rule.mean(unpack_model(before, 32), updates, PARAMS["clamp"], PARAMS["step"])
+    vectors = [storage.get(r.content_id) for r in reveals]
+    updates = np.array([unpack_update(data, 32) for data in vectors])
+    expected = apply(MEAN, unpack_model(before, 32), vectors)
     assert len(reveals) == 3
     assert updates.any(axis=1).all()
     assert np.array_equal(unpack_model(lab.client.model(2), 32), expected)
@@ -48,7 +52,7 @@ def test_a_node_that_comes_back_reveals_what_its_journal_holds(lab: Lab) -> None
     with open_node(lab.config(3)) as node:
         lab.cycle(*others, node, until=lambda: lab.client.snapshot().phase == Phase.DRAW)
         lab.cycle(*others, until=lambda: lab.client.snapshot().clock.committed == 2)
-        trained = node._prepare(lab.client.snapshot(node._account.address))
+        trained = node.acts.prepare(lab.client.snapshot(node._account.address))
     with open_node(lab.config(3, desk="wings")) as node:
         lab.cycle(node, until=lambda: lab.client.snapshot().clock.committed == 3)
     with open_node(lab.config(3, desk="eth-long")) as node:
@@ -68,7 +72,7 @@ def test_a_silent_node_is_reported_and_the_round_goes_on(lab: Lab) -> None:
     bond = lab.client.snapshot(silent._account.address).node.bond
     assert bond == BOND - PARAMS["silencePenalty"]
     assert len(lab.client.reveals(1, lab.client.snapshot().block)) == 2
-    assert len(lab.client.events("SilenceReported", lab.client.snapshot().block)) == 1
+    assert len(lab.client.events("SilenceReported", lab.client.snapshot().block, lab.client.duties)) == 1
 
 
 def test_without_its_lead_a_round_is_proposed_by_the_next(lab: Lab) -> None:
@@ -83,7 +87,7 @@ def test_without_its_lead_a_round_is_proposed_by_the_next(lab: Lab) -> None:
 
 
 def test_a_proposer_names_whose_bytes_are_missing_and_goes_on_when_they_come(lab: Lab) -> None:
-    nodes = [lab.node(i) for i in (1, 2, 3)]
+    nodes = [lab.node(i, watchtower=False) for i in (1, 2, 3)]
     lab.cycle(*nodes, until=lambda: lab.client.snapshot().clock.revealed == 3)
     gone = lab.client.reveals(1, lab.client.snapshot().block)[0]
     storage = open_storage(str(lab.folder / "storage"))
@@ -111,21 +115,18 @@ def revealed(name: str, cid: bytes) -> Reveal:
     return Reveal(name, cid, bytes(32), bytes(32), 1)
 
 
-def test_an_update_of_a_wrong_length_does_not_count(tmp_path: Path) -> None:
+def test_a_model_needs_every_counted_vector_and_names_whose_is_missing(tmp_path: Path) -> None:
     storage, model = LocalFolder(tmp_path), pack_model(np.arange(32))
-    good = np.full(32, 1000)
-    reveals = [
-        revealed("0xGood", storage.put(pack_update(good))),
-        revealed("0xLong", storage.put(pack_update(np.ones(40, dtype=np.int64)))),
-        revealed("0xRagged", storage.put(b"x" * 100)),
-    ]
-    combined = combine(model, reveals, storage, dimension=32, clamp=1 << 19, step=1 << 16)
-    assert np.array_equal(unpack_model(combined, 32), np.arange(32) + 1000)
+    good, long = pack_update(np.full(32, 1000)), pack_update(np.ones(40, dtype=np.int64))
+    one, two = revealed("0xA", storage.put(good)), revealed("0xB", storage.put(long))
+    combined = aggregate(model, MEAN, [one], {"0xA": good}, 32)
+    assert np.array_equal(unpack_model(combined.model, 32), np.arange(32) + 2000)
     with pytest.raises(NothingToPropose):
-        combine(model, reveals[1:], storage, dimension=32, clamp=1 << 19, step=1 << 16)
-    absent = revealed("0xAbsent", content_id(b"absent"))
-    with pytest.raises(StorageError, match="0xAbsent"):
-        combine(model, [*reveals, absent], storage, dimension=32, clamp=1 << 19, step=1 << 16)
+        aggregate(model, MEAN, [], {}, 32)
+    with pytest.raises(StorageError, match="0xB cannot be used: 160 bytes, not 128"):
+        aggregate(model, MEAN, [one, two], {"0xA": good, "0xB": long}, 32)
+    with pytest.raises(StorageError, match="0xB cannot be fetched: gone"):
+        aggregate(model, MEAN, [one, two], {"0xA": good, "0xB": StorageError("gone", "")}, 32)
 
 
 def test_training_repeats_to_the_byte_and_keeps_the_bound(lab: Lab) -> None:
@@ -135,11 +136,11 @@ def test_training_repeats_to_the_byte_and_keeps_the_bound(lab: Lab) -> None:
         return Trainer(spec, config.tape, config.training, desk="btc-mid")
 
     model = lab.client.model(1)
-    one = trainer().update(model, 1 << 19, b"s" * 32)
-    assert one == trainer().update(model, 1 << 19, b"s" * 32)
-    assert one != trainer().update(model, 1 << 19, b"t" * 32)
+    one = trainer().update(model, MEAN, b"s" * 32)
+    assert one == trainer().update(model, MEAN, b"s" * 32)
+    assert one != trainer().update(model, MEAN, b"t" * 32)
     assert np.abs(unpack_update(one, 32)).max() > 2000
-    assert np.abs(unpack_update(trainer().update(model, 2000, b"s" * 32), 32)).max() == 2000
+    assert np.abs(unpack_update(trainer().update(model, replace(MEAN, clamp=2000), b"s" * 32), 32)).max() == 2000
 
 
 def test_held_out_rows_never_train(lab: Lab) -> None:

@@ -68,9 +68,18 @@ def commit_hash(
     return {"typehash": shown(COMMIT_TYPEHASH), "commitment": f"0x{first_bits:052x}"}
 
 
-def mean_rule(model: list[int], updates: list[list[int]], clamp: int, step: int) -> dict[str, Any]:
-    moved = rule.mean(np.array(model), np.array(updates), clamp, step)
-    return {"model": moved.tolist(), "largest_move": rule.largest_move(clamp, step)}
+def combining_rule(
+    model: list[int], moves: list[list[int]], weights: list[list[int]] | None = None, **how: Any
+) -> dict[str, Any]:
+    kind = rule.RuleKind[how.pop("rule")]
+    lanes = None if weights is None else np.array(weights)
+    made = rule.Rule(kind, weighted=weights is not None, **how)
+    moved = rule.combine(made, np.array(model), np.array(moves), lanes)
+    return {"model": moved.tolist(), "largest_move": rule.largest_move(made.clamp, made.step)}
+
+
+def weighted_vector(moves: list[int], weights: list[int]) -> dict[str, Any]:
+    return {"bytes": shown(vector.pack_weighted(moves, weights))}
 
 
 def hash_of_row(share: float, **row: Any) -> dict[str, Any]:
@@ -142,7 +151,8 @@ TWINS = {
     "seed": seed_of,
     "seats": seats,
     "commitment": commit_hash,
-    "mean": mean_rule,
+    "combine": combining_rule,
+    "pack_weighted": weighted_vector,
     "row_hash": hash_of_row,
     "constants": constants,
     "functions": functions,

@@ -27,6 +27,8 @@ class Deployment:
     vault: str
     registry: str
     engine: str
+    settlement: str
+    duties: str
     token: str
     timelock: str
     block: int

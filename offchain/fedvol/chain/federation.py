@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -18,6 +19,9 @@ from fedvol.errors import ChainError
 NO_SEAT = 255
 STATUSES = ("none", "joining", "active", "leaving")
 
+NOTHING, COMMITTED, REVEALED, SILENT, DEMANDED, ANSWERED, DROPPED = range(7)
+"""`Ballot.state` in the contract."""
+
 
 class Phase(IntEnum):
     """As `IFederationTypes.Phase`."""
@@ -26,11 +30,12 @@ class Phase(IntEnum):
     DRAW = 1
     COMMIT = 2
     REVEAL = 3
-    PROPOSE = 4
-    CHALLENGE = 5
-    FINAL = 6
-    VOID = 7
-    SETTLE = 8
+    AVAILABILITY = 4
+    PROPOSE = 5
+    CHALLENGE = 6
+    FINAL = 7
+    VOID = 8
+    SETTLE = 9
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,28 @@ class Proposal:
     proposer: str
     opened_at: int
     seed_block: int
+    demands: int
+    failures: int
     content_id: bytes
+
+
+@dataclass(frozen=True)
+class Ballot:
+    """As `IFederationTypes.Ballot`. `seat` is what the ballot was cast from: of this epoch only if `round` is."""
+
+    commitment: int
+    round: int
+    seat: int
+    state: int
+
+    @classmethod
+    def unpack(cls, word: int) -> Ballot:
+        """From the word that the contract stores (`BallotLib`)."""
+        return cls(word & ((1 << 208) - 1), word >> 208 & 0xFFFFFF, word >> 232 & 0xFF, word >> 240)
+
+    def counts(self, number: int) -> bool:
+        """Whether the node's vector enters the aggregate of a round, once answering is over."""
+        return self.round == number and self.state in (REVEALED, ANSWERED)
 
 
 @dataclass(frozen=True)
@@ -69,7 +95,9 @@ class NodeState:
     seat: int | None
     ballot_round: int
     ballot_state: int
-    silences: int
+    faults: int
+    absences: int
+    absent_round: int
     bond: int
     unlocks_at: int
     balance_wei: int
@@ -120,6 +148,8 @@ class FederationClient:
         self.registry = self._at("ModelRegistry", deployment.registry)
         self.engine = self._at("PricingEngine", deployment.engine)
         self.token = self._at("BondToken", deployment.token)
+        self.settlement = self._at("Settlement", deployment.settlement)
+        self.duties = self._at("Duties", deployment.duties)
         self._params_since: tuple[tuple[int, int] | None, dict[str, int]] = (None, {})
 
     def _at(self, name: str, address: str) -> Contract:
@@ -178,7 +208,8 @@ class FederationClient:
 
     def _node(self, node: str, at: dict[str, int]) -> NodeState:
         view = self.federation.functions
-        status, index, silences = view.memberOf(node).call(**at)
+        status, index = view.memberOf(node).call(**at)
+        faults, absences, absent_round = self.duties.functions.recordOf(node).call(**at)
         _, ballot_round, _, ballot_state = view.ballotOf(node).call(**at)
         seat = view.seatOf(node).call(**at)
         bond, unlocks_at = self.vault.functions.bondOf(node).call(**at)
@@ -189,7 +220,9 @@ class FederationClient:
             seat=None if seat == NO_SEAT else seat,
             ballot_round=ballot_round,
             ballot_state=ballot_state,
-            silences=silences,
+            faults=faults,
+            absences=absences,
+            absent_round=absent_round,
             bond=bond,
             unlocks_at=unlocks_at,
             balance_wei=self.web3.eth.get_balance(node, **at),
@@ -199,9 +232,55 @@ class FederationClient:
     def members(self, snapshot: Snapshot) -> list[NodeState]:
         """All members, the joining ones last."""
         at = {"block_identifier": snapshot.block}
+        addresses = self.member_addresses(snapshot.members + snapshot.joining, snapshot.block)
         with readable("the members"):
-            addresses = self.federation.functions.membersAt(0, snapshot.members + snapshot.joining).call(**at)
             return [self._node(address, at) for address in addresses]
+
+    def member_addresses(self, count: int, block: int) -> list[str]:
+        """The first `count` members: the frozen ones in the order of the lot, then those who join."""
+        with readable("the members"):
+            return list(self.federation.functions.membersAt(0, count).call(block_identifier=block))
+
+    def ballots(self, nodes: Iterable[str], block: int) -> dict[str, Ballot]:
+        """The ballots of some nodes, in one call."""
+        nodes = list(nodes)
+        with readable("the ballots"):
+            _, words = self.federation.functions.words(nodes).call(block_identifier=block)
+        return {node: Ballot.unpack(word) for node, word in zip(nodes, words, strict=True)}
+
+    def seat(self, node: str, block: int) -> int:
+        """A node's seat in the current epoch; `NO_SEAT` where it has none."""
+        with readable("a seat"):
+            return self.federation.functions.seatOf(node).call(block_identifier=block)
+
+    def absent_round(self, node: str, block: int) -> int:
+        """The last round in which an absence of the node was reported; 0 = none."""
+        with readable("a node's record"):
+            return self.duties.functions.recordOf(node).call(block_identifier=block)[2]
+
+    def demand_of(self, node: str, block: int) -> tuple[str, int, int]:
+        """(who demanded the node's bytes, in which round, bond in wei), of the last demand that still holds a bond."""
+        with readable("a demand"):
+            return tuple(self.duties.functions.demandOf(node).call(block_identifier=block))
+
+    def claimable(self, node: str, block: int) -> tuple[int, int]:
+        """What the node has earned and not claimed: (token units in the vault, wei in the duties)."""
+        with readable("what can be claimed"):
+            return (
+                self.vault.functions.claimable(node).call(block_identifier=block),
+                self.duties.functions.claimable(node).call(block_identifier=block),
+            )
+
+    def claimed(self, node: str, block: int) -> tuple[int, int]:
+        """All that the node has claimed so far, from the events: (token units, wei; bonds of demands included)."""
+        tokens = self.events("Claimed", block, self.vault, beneficiary=node)
+        wei = self.events("Claimed", block, self.duties, account=node)
+        return sum(e["args"]["amount"] for e in tokens), sum(e["args"]["amount"] for e in wei)
+
+    def settled_words(self, block: int) -> int:
+        """Words of the standing proposal that were recomputed on chain."""
+        with readable("the settlement"):
+            return self.settlement.functions.settledWords().call(block_identifier=block)
 
     def reveals(self, round_number: int, until_block: int) -> list[Reveal]:
         """Who revealed what in a round, in the order of the chain."""
@@ -215,11 +294,16 @@ class FederationClient:
         found = self.events("Proposed", until_block, round=round_number)
         return bytes(found[-1]["args"]["model"]) if found else None
 
-    def events(self, name: str, until_block: int, **filters: Any) -> list[Any]:
-        """Events of the federation since its creation, up to and with `until_block`."""
+    def answered(self, round_number: int, until_block: int) -> dict[str, bytes]:
+        """Bytes that were answered on chain in a round, by node."""
+        found = self.events("Answered", until_block, self.duties, round=round_number)
+        return {e["args"]["node"]: bytes(e["args"]["data"]) for e in found}
+
+    def events(self, name: str, until_block: int, contract: Contract | None = None, **filters: Any) -> list[Any]:
+        """Events of the federation, or of another of its contracts, from its creation up to and with `until_block`."""
         with readable(f"the {name} events"):
             return list(
-                getattr(self.federation.events, name).get_logs(
+                getattr((contract or self.federation).events, name).get_logs(
                     from_block=self.deployment.block, to_block=until_block, argument_filters=filters
                 )
             )

@@ -27,10 +27,13 @@ from web3.types import TxReceipt
 from fedvol.chain.client import abi
 from fedvol.errors import ChainError
 
-CONTRACTS = ("Federation", "StakeVault", "ModelRegistry", "BondToken")
+CONTRACTS = ("Federation", "StakeVault", "ModelRegistry", "BondToken", "Settlement", "Duties")
 
 BUSY = (429, 502, 503, 504)
 """HTTP answers that say nothing about the call, only that the endpoint is busy."""
+
+MOST_GAS = 16_777_216
+"""EIP-7825: what one transaction may need."""
 
 GAS_HEADROOM = 1.25
 """Over the estimate: another node's transaction may come first and change what this one costs."""
@@ -124,12 +127,13 @@ class Outbox:
         self._sleep = sleep
         self._chain_id = call_rpc(lambda: web3.eth.chain_id)
 
-    def deliver(self, purpose: str, call: ContractFunction, seen: int) -> TxReceipt:
+    def deliver(self, purpose: str, call: ContractFunction, seen: int, value: int = 0) -> TxReceipt:
         """Has the call mined once, whatever was begun for this purpose before, by this process or one that died.
 
         Args:
             purpose: names the act, such as "commit:12:9f…": the same act has the same purpose.
             seen: block at which the caller read that the act is missing; what was mined later counts as the act.
+            value: wei that the call pays.
 
         Raises:
             WouldRevert, NoFunds, FeesTooHigh: nothing was sent.
@@ -144,7 +148,7 @@ class Outbox:
             receipt = self._receipt(purpose, seen)
             if receipt is not None:
                 return receipt
-            self._push(purpose, call, nonce)
+            self._push(purpose, call, nonce, value)
             if time.monotonic() > deadline:
                 raise Unmined(
                     f"{purpose} is not in a block after {self._patience:g} s.", "Wait, or allow a higher max_fee_gwei."
@@ -170,21 +174,21 @@ class Outbox:
             return receipt
         return None
 
-    def _push(self, purpose: str, call: ContractFunction, nonce: int) -> None:
+    def _push(self, purpose: str, call: ContractFunction, nonce: int, value: int) -> None:
         """Sends, repeats at a higher price, or makes sure that the node still knows what waits."""
         waiting = next((a for a in reversed(self._log.attempts(purpose)) if a.nonce == nonce), None)
         if waiting is None:
-            self._send(purpose, call, nonce)
+            self._send(purpose, call, nonce, value)
         elif time.time() - waiting.sent_at >= self._resubmit_after:
             if self._fees(nonce) is None:
                 self._broadcast(waiting)
             else:
-                self._send(purpose, call, nonce)
+                self._send(purpose, call, nonce, value)
         elif not self._is_known(waiting):
             self._broadcast(waiting)
 
-    def _send(self, purpose: str, call: ContractFunction, nonce: int) -> None:
-        gas = int(self._simulate(purpose, call) * GAS_HEADROOM)
+    def _send(self, purpose: str, call: ContractFunction, nonce: int, value: int) -> None:
+        gas = min(int(self._simulate(purpose, call, value) * GAS_HEADROOM), MOST_GAS)
         fees = self._fees(nonce)
         if fees is None:
             raise FeesTooHigh(
@@ -192,14 +196,14 @@ class Outbox:
                 "Wait until that one is mined, or raise max_fee_gwei.",
             )
         max_fee, tip = fees
-        self._check_funds(purpose, gas * max_fee)
+        self._check_funds(purpose, gas * max_fee + value)
         transaction = {
             "type": 2,
             "chainId": self._chain_id,
             "nonce": nonce,
             "to": call.address,
             "data": call._encode_transaction_data(),
-            "value": 0,
+            "value": value,
             "gas": gas,
             "maxFeePerGas": max_fee,
             "maxPriorityFeePerGas": tip,
@@ -209,10 +213,10 @@ class Outbox:
         self._log.record_attempt(attempt)
         self._broadcast(attempt)
 
-    def _simulate(self, purpose: str, call: ContractFunction) -> int:
+    def _simulate(self, purpose: str, call: ContractFunction, value: int) -> int:
         """Gas that the call takes in the latest state."""
         try:
-            return call_rpc(lambda: call.estimate_gas({"from": self._account.address}))
+            return call_rpc(lambda: call.estimate_gas({"from": self._account.address, "value": value}))
         except ContractLogicError as error:
             name, reason = explain_revert(error)
             raise WouldRevert(purpose, name, reason) from error

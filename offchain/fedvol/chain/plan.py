@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from web3 import Web3
@@ -25,6 +25,12 @@ def _address(value: str) -> str:
 Address = Annotated[str, AfterValidator(_address)]
 """A checksummed address, or "" where the local chain makes its own."""
 
+
+RULE_KINDS = ("mean", "median", "trimmed-mean")
+"""In the order of `RuleKind` in `contracts/libraries/RuleLib.sol`."""
+
+MAX_FAILURES = 3
+"""Wrong proposals after which a round is void, as in `ParamsLib`."""
 
 YEAR = 365 * 86_400
 """Longest interval and unbonding, as in the contract: a federation must be repairable, and a bond must come back."""
@@ -68,6 +74,7 @@ class RoundsPlan(_Strict):
     commit_window: int = Field(ge=1, lt=2**24)
     reveal_window: int = Field(ge=1, lt=2**24)
     lead_window: int = Field(ge=0, lt=2**24)
+    demand_window: int = Field(ge=1, lt=2**24)
     propose_window: int = Field(ge=1, lt=2**24)
     challenge_window: int = Field(ge=1, lt=2**24)
     unbonding: int = Field(ge=1, le=YEAR)
@@ -80,18 +87,33 @@ class RoundsPlan(_Strict):
             raise ValueError("min_members: at most seats")
         if self.lead_window >= self.propose_window:
             raise ValueError("lead_window: must end before propose_window does")
-        whole = (
-            2 * self.finality + self.commit_window + self.reveal_window + self.propose_window + self.challenge_window
-        )
+        proposing = MAX_FAILURES * (self.finality + self.propose_window + self.challenge_window)
+        whole = 4 * self.finality + self.commit_window + self.reveal_window + 2 * self.demand_window + proposing
         if self.unbonding < 2 * whole:
             raise ValueError(f"unbonding: must outlast two whole rounds, {2 * whole} s")
         return self
+
+
+class RulePlan(_Strict):
+    """How updates combine: see `fedvol.protocol.rule`."""
+
+    kind: Literal["mean", "median", "trimmed-mean"] = "mean"
+    weighted: bool = False
+    trim_bps: int = Field(default=2_000, ge=0, lt=5_000)
+    weight_cap: int = Field(default=4_095, ge=1, lt=BIAS)
+    weight_shift: int = Field(default=9, ge=0, le=23)
+
+    def params(self) -> dict[str, int]:
+        return {"rule": RULE_KINDS.index(self.kind)} | {
+            _camel(name): value for name, value in self.model_dump(exclude={"kind"}).items()
+        }
 
 
 class BondsPlan(_Strict):
     token: Address
     bond: int = Field(ge=16, lt=2**96)
     silence_penalty: int = Field(ge=0, lt=2**96)
+    demand_bond: int = Field(ge=0, lt=2**72)
 
     @model_validator(mode="after")
     def _check(self) -> BondsPlan:
@@ -118,6 +140,7 @@ class FederationPlan(_Strict):
     name: str = Field(min_length=1, max_length=32, pattern=r"^[a-z0-9-]+$")
     model: ModelPlan
     rounds: RoundsPlan
+    rule: RulePlan = RulePlan()
     bonds: BondsPlan
     governance: GovernancePlan
     feeds: dict[str, FeedPlan]
@@ -126,6 +149,8 @@ class FederationPlan(_Strict):
     def _check(self) -> FederationPlan:
         if set(self.feeds) != set(self.model.markets):
             raise ValueError("feeds: one for each of the model's markets, and no other")
+        if (self.rule.weight_cap * self.rounds.clamp) >> self.rule.weight_shift >= BIAS:
+            raise ValueError("rule.weight_shift: too small, weight_cap · clamp / 2^weight_shift must stay below 2^23")
         return self
 
     @property
@@ -152,9 +177,9 @@ class FederationPlan(_Strict):
     def params(self) -> dict[str, int]:
         """As `IFederationTypes.Params`, in its order."""
         values = self.rounds.model_dump() | self.bonds.model_dump(exclude={"token"})
-        first = [name for name in RoundsPlan.model_fields if name != "min_members"]
-        order = [*first, "bond", "silence_penalty", "min_members"]
-        return {_camel(name): values[name] for name in order}
+        first = [name for name in RoundsPlan.model_fields if name not in ("min_members", "demand_window")]
+        order = [*first, "bond", "silence_penalty", "min_members", "demand_window", "demand_bond"]
+        return {_camel(name): values[name] for name in order} | self.rule.params()
 
 
 def _camel(name: str) -> str:

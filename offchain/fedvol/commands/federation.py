@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Look at a federation: its members, its round, its model.")
 
-BALLOTS = ("–", "committed", "revealed", "silent")
+BALLOTS = ("–", "committed", "revealed", "silent", "demanded", "answered", "dropped")
+"""By ballot state. A demand that is not answered in time drops its node."""
 
 
 @app.command()
@@ -41,8 +42,8 @@ def show(
     table(f"federation {client.deployment.name}", ["", "value"], [list(pair) for pair in _summary(client, snapshot)])
     table(
         "members",
-        ["#", "node", "status", "seat", "this round", "bond", "silences"],
-        [[m.index, m.address, m.status, _seat(m), _ballot(m, snapshot), m.bond / 1e18, m.silences] for m in members],
+        ["#", "node", "status", "seat", "this round", "bond", "faults"],
+        [[m.index, m.address, m.status, _seat(m), _ballot(m, snapshot), m.bond / 1e18, m.faults] for m in members],
     )
     table("parameters", ["name", "value"], [[key, str(value)] for key, value in snapshot.params.items()])
 
@@ -98,6 +99,8 @@ def _summary(client: FederationClient, s: Snapshot) -> list[tuple[str, str]]:
         ("round", f"{s.clock.number}: {s.phase.name.lower()}{left}"),
         ("committed", f"{s.clock.committed} of {s.clock.selected} (quorum {s.clock.quorum})"),
         ("revealed", f"{s.clock.revealed} of {s.clock.committed}"),
+        ("demands", f"{s.proposal.demands} not answered"),
+        ("wrong proposals", f"{s.proposal.failures} in this round"),
         ("members", f"{s.members} and {s.joining} joining"),
         ("model", f"version {s.version}, {s.time - s.published_at} s old"),
         ("pricing engine", client.engine.address),

@@ -133,6 +133,8 @@ def status(config: Config = Path("node.toml"), as_json: Json = False) -> None:
         rounds = journal.latest(10) if journal else []
         waiting = journal.waiting() if journal else []
     node = snapshot.node
+    tokens, wei = client.claimable(address, snapshot.block)
+    earned_tokens, earned_wei = client.claimed(address, snapshot.block)
     found: dict[str, Any] = {
         "account": address,
         "federation": client.deployment.name,
@@ -144,9 +146,13 @@ def status(config: Config = Path("node.toml"), as_json: Json = False) -> None:
         "status": node.status,
         "seat": node.seat,
         "bond": node.bond,
-        "silences": node.silences,
+        "faults": node.faults,
         "balance_wei": node.balance_wei,
         "bond_tokens_held": node.tokens,
+        "claimable_tokens": tokens,
+        "claimable_wei": wei,
+        "earned_tokens": earned_tokens,
+        "earned_wei": earned_wei,
         "waiting_transactions": waiting,
     }
     history = [

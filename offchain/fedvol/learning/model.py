@@ -140,6 +140,11 @@ class Model(ABC):
         rows say nothing comes back unchanged. The result depends on the arguments alone, on one machine to
         the last bit."""
 
+    @abstractmethod
+    def curvature(self, weights: ArrayLike, rows: Rows, seed: bytes, settings: Settings) -> Floats:
+        """How much one desk's rows say about each weight at float weights: d numbers >= 0, 0 for nothing. See
+        `fedvol.learning.training.curvature`."""
+
     def evaluate(self, weights: ArrayLike, rows: Rows) -> dict[str, object]:
         """RMSE in vol points of these float weights on rows: see `fedvol.learning.evaluate.report`."""
         return report(self.implied_vol(weights, rows.market, rows.k, rows.T), rows, self.spec.markets)

@@ -9,7 +9,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from fedvol.errors import WireError
 from fedvol.learning.model import ModelSpec
+from fedvol.protocol.rule import Rule
 from fedvol.protocol.vector import BIAS
+
+CURVATURE_UNITS = 16
+"""Weight lanes count in sixteenths: a row that moves one to one with a weight adds 16. The default cap of 4,095 is
+reached at 256 such rows, so that no desk outweighs all others by the length of its tape."""
+
+
+Integers = NDArray[np.int64]
 
 
 def to_update(
@@ -49,8 +57,34 @@ def to_update(
             f"Training left weight {bad[0]} at {trained[bad[0]]} ({bad.size} weights are not finite).",
             "Look at the tape with `fedvol market inspect`, or lower the learning rate.",
         )
-    move = np.clip(trained * spec.scale - start, -clip_bound, clip_bound)
-    floor = np.floor(move)
+    return _round(np.clip(trained * spec.scale - start, -clip_bound, clip_bound), seed)
+
+
+def to_weighted(update: Integers, curvature: ArrayLike, rule: Rule, seed: bytes) -> tuple[Integers, Integers]:
+    """The two lanes of a weighted update: (weight · move / 2^weight_shift, weight).
+
+    Args:
+        update: d moves, |u| <= clamp.
+        curvature: d numbers >= 0, how much the desk's rows say about each weight: `fedvol.learning.training.curvature`.
+
+    Raises:
+        WireError: a curvature that is negative or not finite.
+    """
+    sure = np.asarray(curvature, dtype=np.float64)
+    bad = np.flatnonzero(~np.isfinite(sure) | (sure < 0))
+    if bad.size:
+        raise WireError(
+            f"The curvature of weight {bad[0]} is {sure[bad[0]]}.", "Look at the tape with `fedvol market inspect`."
+        )
+    weights = np.minimum(np.rint(sure * CURVATURE_UNITS), rule.weight_cap).astype(np.int64)
+    exact = weights * update
+    # Rounding up may pass what the rule allows a weight by one unit: it would be clamped there anyway.
+    most = weights * rule.clamp >> rule.weight_shift
+    return np.clip(_round(exact / 2.0**rule.weight_shift, seed), -most, most), weights
+
+
+def _round(values: NDArray[np.float64], seed: bytes) -> Integers:
+    floor = np.floor(values)
     entropy = int.from_bytes(hashlib.sha256(b"fedvol stochastic rounding" + seed).digest(), "big")
-    draws = np.random.Generator(np.random.PCG64(entropy)).random(spec.dimension)
-    return (floor + (draws < move - floor)).astype(np.int64)
+    draws = np.random.Generator(np.random.PCG64(entropy)).random(values.size)
+    return (floor + (draws < values - floor)).astype(np.int64)

@@ -27,7 +27,7 @@ from fedvol.errors import ConfigError
 from fedvol.learning.model import Floats, Integers, Model, ModelSpec, register
 from fedvol.learning.rows import Rows
 from fedvol.learning.settings import Settings
-from fedvol.learning.training import fit
+from fedvol.learning.training import curvature, fit
 
 NAME = "ssvi-pillars"
 PILLAR_DAYS = (1, 2, 4, 7, 14, 21, 30, 45, 60, 90, 120, 180, 270, 365)
@@ -85,6 +85,9 @@ class SsviPillars(Model):
 
     def train(self, weights: ArrayLike, rows: Rows, seed: bytes, settings: Settings) -> Floats:
         return fit(self.surface, self._roughness(rows), weights, rows, seed, settings)
+
+    def curvature(self, weights: ArrayLike, rows: Rows, seed: bytes, settings: Settings) -> Floats:
+        return curvature(self.surface, weights, rows, seed, settings)
 
     def surface(self, weights: Tensor, market: Tensor, k: Tensor, T: Tensor) -> Tensor:
         """Implied vols, differentiable in the weights (d,). Market (int64), k and T (years, positive) of one

@@ -58,6 +58,22 @@ def fit(
     return (start + move).numpy()
 
 
+def curvature(surface: Surface, weights: ArrayLike, rows: Rows, seed: bytes, settings: Settings) -> NDArray[np.float64]:
+    """How much the rows say about each weight: the diagonal of the Gauss–Newton matrix of their weighted misfit,
+    h_j = Σᵢ weightᵢ · (∂iv_i / ∂weight_j)², with vols as fractions. Zero where no row moves with the weight.
+
+    Source: the diagonal empirical Fisher as in Matena, Raffel, "Merging models with Fisher-weighted averaging", 2022.
+    """
+    torch.set_num_threads(1)
+    start = torch.tensor(np.asarray(weights, dtype=np.float64))
+    if not len(rows):
+        return np.zeros(start.numel())
+    rows = _at_most(rows, settings.max_rows, seed)
+    market, k, T, weight = (torch.tensor(c) for c in (rows.market, rows.k, rows.T, rows.weight))
+    slopes = torch.func.jacfwd(lambda w: surface(w, market, k, T))(start)
+    return torch.mv((slopes**2).T, weight).numpy()
+
+
 def _at_most(rows: Rows, count: int, seed: bytes) -> Rows:
     if len(rows) <= count:
         return rows

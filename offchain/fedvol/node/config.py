@@ -39,7 +39,10 @@ class NodeConfig(BaseSettings):
         join: bond and join where the account is no member.
         bond: smallest token units; by default what the federation asks.
         propose: propose the round's model when it is this node's turn.
-        keeper: open, draw and publish rounds, and report silent nodes, when that is due.
+        keeper: open, draw and publish rounds, and report absent, silent and withholding nodes, when that is due.
+        watchtower: recompute each proposal and dispute a wrong one; demand revealed bytes that cannot be fetched.
+        settle: settle each proposal on chain at once where it holds; costs the gas of the whole recomputation.
+        top_up: bring the bond back to what is asked, out of the account's tokens.
         tape: file or folder of trades or quotes.
         desk_column, desk: use the rows of one desk only.
         window_hours: train on the newest part of the tape.
@@ -68,6 +71,9 @@ class NodeConfig(BaseSettings):
     bond: int | None = Field(default=None, gt=0)
     propose: bool = True
     keeper: bool = True
+    watchtower: bool = True
+    settle: bool = False
+    top_up: bool = True
 
     tape: Path
     desk_column: str | None = None
@@ -227,8 +233,14 @@ TEMPLATE = """\
 # bond = 1000000000000000000000
 # Propose the round's model when it is this node's turn.
 # propose = true
-# Open, draw and publish rounds and report silent nodes when that is due.
+# Open, draw and publish rounds and report absent, silent and withholding nodes when that is due.
 # keeper = true
+# Recompute each proposal, dispute a wrong one, demand revealed bytes that cannot be fetched.
+# watchtower = true
+# Settle each proposal on chain at once: no challenge window, at the gas of the whole recomputation.
+# settle = false
+# Bring the bond back to what is asked, out of the account's tokens.
+# top_up = true
 
 # ---- your tape: it never leaves this machine
 {tape}

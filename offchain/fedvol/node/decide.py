@@ -1,14 +1,11 @@
-"""What a node does next: a function of what the chain says and what the journal holds, and of nothing else."""
+"""What a node does next: a function of what the chain says and what the process has found out, and of nothing else."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-from fedvol.chain.federation import NodeState, Phase, Snapshot
-
-NOTHING, COMMITTED = 0, 1
-"""`Ballot.state` in the contract."""
+from fedvol.chain.federation import COMMITTED, DEMANDED, NOTHING, NodeState, Phase, Snapshot
 
 
 class Act(StrEnum):
@@ -17,14 +14,24 @@ class Act(StrEnum):
     DRAW = "draw"
     COMMIT = "commit"
     REVEAL = "reveal"
+    ANSWER = "answer"
+    DEMAND = "demand"
     PROPOSE = "propose"
+    DISPUTE = "dispute"
+    SETTLE = "settle"
     PUBLISH = "publish"
-    REPORT = "report"
+    REPORT_ABSENCE = "report-absence"
+    REPORT_SILENCE = "report-silence"
+    REPORT_UNANSWERED = "report-unanswered"
+    RECLAIM = "reclaim"
+    CLAIM_TOKENS = "claim-tokens"
+    CLAIM_ETH = "claim-eth"
+    TOP_UP = "top-up"
 
 
 @dataclass(frozen=True)
 class Action:
-    """One transaction that is missing. `node`: whom a report is about."""
+    """One transaction that is missing. `node`: whom it is about, where that is not the node itself."""
 
     act: Act
     node: str | None = None
@@ -35,14 +42,22 @@ class View:
     """What this process knows besides the snapshot.
 
     Attributes:
-        can_reveal: the journal holds this round's update and salt.
+        can_open: the journal holds this round's update and salt.
         waited: seconds of chain time for which this process has seen the round stand where it stands.
-        silent: nodes that committed, did not reveal in time, and were not reported.
+        missing: nodes whose revealed bytes it cannot get, and that can be demanded.
+        answerable: nodes whose demanded bytes it has.
+        holds: whether the proposal that stands is right; None where it has not judged.
+        reports: faults of others that are not reported.
+        purse: claims to make between rounds.
     """
 
-    can_reveal: bool = False
+    can_open: bool = False
     waited: int = 0
-    silent: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    answerable: tuple[str, ...] = ()
+    holds: bool | None = None
+    reports: tuple[Action, ...] = ()
+    purse: tuple[Action, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,6 +71,9 @@ class Roles:
     join: bool = True
     propose: bool = True
     keeper: bool = True
+    watchtower: bool = True
+    settle: bool = False
+    top_up: bool = True
     stagger: float = 4.0
 
 
@@ -63,17 +81,19 @@ def decide(s: Snapshot, view: View, roles: Roles) -> Action | None:
     """The next act of the node in `s.node`, or None while there is nothing for it to do."""
     node = s.node
     assert node is not None
+    if s.phase == Phase.AVAILABILITY and _ballot(s, node) == DEMANDED and view.can_open:
+        return Action(Act.ANSWER, node.address)
     if node.status == "none":
-        return Action(Act.JOIN) if roles.join else None
-    if _may_commit(s, node):
-        return Action(Act.COMMIT)
-    if s.phase == Phase.REVEAL and _ballot(s, node) == COMMITTED and view.can_reveal:
-        return Action(Act.REVEAL)
-    if roles.propose and _may_propose(s, node, roles):
-        return Action(Act.PROPOSE)
-    if roles.keeper and view.waited >= turn(s, node) * roles.stagger:
-        return _keep(s, view, roles)
-    return None
+        if roles.join:
+            return Action(Act.JOIN)
+        return _watch(s, node, view, roles) or _claim(s, view)
+    return (
+        _take_part(s, node, view, roles)
+        or _watch(s, node, view, roles)
+        or _claim(s, view)
+        or _keep(s, node, view, roles)
+        or (Action(Act.TOP_UP) if _can_top_up(s, node, roles, s.params["bond"]) else None)
+    )
 
 
 def turn(s: Snapshot, node: NodeState) -> int:
@@ -89,7 +109,26 @@ def turn(s: Snapshot, node: NodeState) -> int:
 
 def proposals_open_at(s: Snapshot) -> int:
     """Second from which not only the lead may propose; the snapshot is in the proposing phase."""
-    return s.ends_at - s.params["proposeWindow"] + s.params["leadWindow"]
+    lead = 0 if s.proposal.failures else s.params["leadWindow"]
+    return s.ends_at - s.params["proposeWindow"] + lead
+
+
+def bond_to_propose(s: Snapshot) -> int:
+    """Token units: the least bond, doubled with each proposal of the round that was proven wrong."""
+    return s.params["bond"] << s.proposal.failures
+
+
+def _take_part(s: Snapshot, node: NodeState, view: View, roles: Roles) -> Action | None:
+    if _may_commit(s, node):
+        return Action(Act.COMMIT)
+    if s.phase == Phase.REVEAL and _ballot(s, node) == COMMITTED and view.can_open:
+        return Action(Act.REVEAL)
+    if roles.propose and _is_turn_to_propose(s, node, roles):
+        if node.bond >= bond_to_propose(s):
+            return Action(Act.PROPOSE)
+        if _can_top_up(s, node, roles, bond_to_propose(s)):
+            return Action(Act.TOP_UP)
+    return None
 
 
 def _ballot(s: Snapshot, node: NodeState) -> int:
@@ -101,23 +140,58 @@ def _may_commit(s: Snapshot, node: NodeState) -> bool:
     return s.phase == Phase.COMMIT and seated and node.ballot_round != s.clock.number
 
 
-def _may_propose(s: Snapshot, node: NodeState, roles: Roles) -> bool:
-    if s.phase != Phase.PROPOSE or node.status == "joining" or node.bond < s.params["bond"]:
+def _is_turn_to_propose(s: Snapshot, node: NodeState, roles: Roles) -> bool:
+    if s.phase != Phase.PROPOSE or node.status == "joining":
         return False
     if node.seat == s.lead_seat:
         return True
     # However many nodes there are, each gets its turn in the first half of what is left.
-    room = s.params["proposeWindow"] - s.params["leadWindow"]
-    return s.time >= proposals_open_at(s) + min(turn(s, node) * roles.stagger, room / 2)
+    opens = proposals_open_at(s)
+    return s.time >= opens + min(turn(s, node) * roles.stagger, (s.ends_at - opens) / 2)
 
 
-def _keep(s: Snapshot, view: View, roles: Roles) -> Action | None:
+def _watch(s: Snapshot, node: NodeState, view: View, roles: Roles) -> Action | None:
+    if not roles.watchtower:
+        return None
+    mine = turn(s, node) * roles.stagger
+    if s.phase == Phase.AVAILABILITY:
+        window = s.params["demandWindow"]
+        began = s.ends_at - (2 if s.proposal.demands else 1) * window
+        if view.missing and began + min(mine, window / 3) <= s.time < began + window:
+            return Action(Act.DEMAND, view.missing[0])
+        if view.answerable and view.waited >= min(mine, window / 2):
+            return Action(Act.ANSWER, view.answerable[0])
+    if s.phase == Phase.CHALLENGE:
+        # Spread over half a turn only: whoever is late pays nothing but a simulation, and the window must not pass.
+        spread = roles.stagger / 2 * min(1.0, turn(s, node) / max(1, s.clock.selected))
+        if view.holds is False and s.time >= s.clock.since + spread:
+            return Action(Act.DISPUTE)
+        if view.holds and roles.settle:
+            return Action(Act.SETTLE)
+    return None
+
+
+def _claim(s: Snapshot, view: View) -> Action | None:
+    """Between two rounds, where nothing is urgent."""
+    calm = s.phase in (Phase.DRAW, Phase.VOID) or s.published
+    return view.purse[0] if view.purse and calm else None
+
+
+def _can_top_up(s: Snapshot, node: NodeState, roles: Roles, needed: int) -> bool:
+    """Not where the bond is gone, or the node leaves: more would only be lost."""
+    stays = node.status in ("joining", "active") and node.bond > 0
+    return roles.top_up and stays and node.bond < needed <= node.bond + node.tokens
+
+
+def _keep(s: Snapshot, node: NodeState, view: View, roles: Roles) -> Action | None:
+    if not roles.keeper or view.waited < turn(s, node) * roles.stagger:
+        return None
     if s.phase == Phase.DRAW:
         return Action(Act.DRAW) if s.block > s.proposal.seed_block else None
     if s.phase == Phase.FINAL and not s.published:
         return Action(Act.PUBLISH)
-    if view.silent:
-        return Action(Act.REPORT, view.silent[0])
+    if view.reports:
+        return view.reports[0]
     idle = s.phase in (Phase.IDLE, Phase.VOID, Phase.FINAL)
     enough = s.members + s.joining >= s.params["minMembers"]
     return Action(Act.OPEN) if idle and enough and s.time >= s.next_opening else None

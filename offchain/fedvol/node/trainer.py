@@ -8,12 +8,13 @@ from typing import Any
 
 from fedvol.errors import TapeError
 from fedvol.learning.model import ModelSpec, build
-from fedvol.learning.quantize import to_update
+from fedvol.learning.quantize import to_update, to_weighted
 from fedvol.learning.rows import Rows, rows_from_tape
 from fedvol.learning.settings import Settings
 from fedvol.market.holdout import split_holdout, window
 from fedvol.market.tape import load_tape
-from fedvol.protocol.vector import pack_update, unpack_model
+from fedvol.protocol.rule import Rule
+from fedvol.protocol.vector import pack_update, pack_weighted, unpack_model
 
 _Signature = tuple[tuple[str, int, int], ...]
 
@@ -63,12 +64,12 @@ class Trainer:
             self._read = signature, self._load()
         return self._read[1]
 
-    def update(self, model: bytes, clip_bound: int, secret: bytes) -> bytes:
+    def update(self, model: bytes, rule: Rule, secret: bytes) -> bytes:
         """Trains from a model and packs the move.
 
         Args:
             model: bytes of the round's model.
-            clip_bound: B of the federation, in weight units.
+            rule: of the federation; its clamp bounds the move, and a weighted one also gets how sure this desk is.
             secret: 32 bytes, this node's own for this round; the same tape, model and secret give the same bytes.
 
         Raises:
@@ -76,8 +77,13 @@ class Trainer:
             WireError: the model is not of this spec, or training diverged.
         """
         weights = unpack_model(model, self.spec.dimension)
-        local = self._model.train(self.spec.to_float(weights), self.rows(), secret, self._settings)
-        return pack_update(to_update(local, weights, self.spec, clip_bound, secret))
+        start, rows = self.spec.to_float(weights), self.rows()
+        local = self._model.train(start, rows, secret, self._settings)
+        update = to_update(local, weights, self.spec, rule.clamp, secret)
+        if not rule.weighted:
+            return pack_update(update)
+        sure = self._model.curvature(start, rows, secret, self._settings)
+        return pack_weighted(*to_weighted(update, sure, rule, secret))
 
     def _load(self) -> Rows:
         frame = load_tape(self._tape, self._desk_column, self._desk).rows

@@ -86,12 +86,43 @@ def unpack_update(data: bytes, dimension: int) -> NDArray[np.int64]:
         WireError: the bytes are not exactly ⌈d/8⌉ words.
     """
     _check_length(data, dimension, "update")
-    lanes = [
-        (word >> shift & LANE_MASK) - BIAS
-        for word in (int.from_bytes(data[i : i + WORD_BYTES], "big") for i in range(0, len(data), WORD_BYTES))
-        for shift in _SHIFTS
-    ]
-    return np.array(lanes[:dimension], dtype=np.int64)
+    return _lanes(data)[:dimension]
+
+
+def _lanes(data: bytes) -> NDArray[np.int64]:
+    """Every lane of whole words, less its bias."""
+    bits = np.unpackbits(np.frombuffer(data, dtype=np.uint8)).reshape(-1, 8 * WORD_BYTES)[:, 8:]
+    lanes = np.zeros((bits.size // LANE_BITS, LANE_BITS + 1), dtype=np.uint8)
+    lanes[:, 1:] = bits.reshape(-1, LANE_BITS)
+    return np.packbits(lanes, axis=1).view(">u4").ravel().astype(np.int64) - BIAS
+
+
+def vector_bytes(dimension: int, weighted: bool) -> int:
+    """Length of what a node reveals: the moves, and as many words of weights where the rule is weighted."""
+    return words_of(dimension) * WORD_BYTES * (2 if weighted else 1)
+
+
+def pack_weighted(moves: ArrayLike, weights: ArrayLike) -> bytes:
+    """Packs d moves (weight · move / 2^s, |p| < 2^23), then d weights (0 <= h < 2^23), each as `pack_update` does.
+
+    Raises:
+        WireError: as `pack_update`; a negative weight; two lengths.
+    """
+    moves, weights = np.asarray(moves), _integers(weights, 0, BIAS - 1, "The vector of weights")
+    if moves.shape != weights.shape:
+        raise WireError(f"{moves.size} moves and {weights.size} weights make no vector.", "Hand in as many of each.")
+    return pack_update(moves) + pack_update(weights)
+
+
+def unpack_weighted(data: bytes, dimension: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(moves, weights) as they stand; see `unpack_update`.
+
+    Raises:
+        WireError: the bytes are not exactly 2 · ⌈d/8⌉ words.
+    """
+    _check_length(data, dimension, "weighted update", vector_bytes(dimension, True))
+    half = len(data) // 2
+    return _lanes(data[:half])[:dimension], _lanes(data[half:])[:dimension]
 
 
 def pack_model(weights: ArrayLike) -> bytes:
@@ -116,8 +147,8 @@ def unpack_model(data: bytes, dimension: int) -> NDArray[np.int64]:
     return np.frombuffer(data, dtype=">i4")[:dimension].astype(np.int64)
 
 
-def _check_length(data: bytes, dimension: int, what: str) -> None:
-    expected = words_of(dimension) * WORD_BYTES
+def _check_length(data: bytes, dimension: int, what: str, expected: int = 0) -> None:
+    expected = expected or words_of(dimension) * WORD_BYTES
     if len(data) != expected:
         raise WireError(
             f"The {what} has {len(data)} bytes where {dimension} weights take {expected}.",

@@ -1,0 +1,280 @@
+"""How a node acts: from a decision to the one transaction it takes, with what must be on disk first."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import Any
+
+import structlog
+from eth_account.signers.local import LocalAccount
+from web3.contract import Contract
+from web3.contract.contract import ContractFunction
+from web3.exceptions import ContractLogicError
+from web3.logs import DISCARD
+from web3.types import TxReceipt
+
+from fedvol.chain.federation import FederationClient, Phase, Snapshot
+from fedvol.chain.outbox import (
+    GAS_HEADROOM,
+    MOST_GAS,
+    NoFunds,
+    Outbox,
+    Reverted,
+    Unmined,
+    WouldRevert,
+    call_rpc,
+    ether,
+    explain_revert,
+)
+from fedvol.errors import ChainError, ConfigError
+from fedvol.node.config import NodeConfig
+from fedvol.node.decide import Act, Action, bond_to_propose
+from fedvol.node.journal import COMMITTED, REVEALED, Journal, Prepared
+from fedvol.node.keystore import round_secret
+from fedvol.node.rounds import NotDeepEnough, aggregate_now
+from fedvol.node.sight import Sight, shared
+from fedvol.node.trainer import Trainer
+from fedvol.protocol.commitment import NO_ANNEX, RoundId, commitment
+from fedvol.protocol.rule import Rule
+from fedvol.protocol.vector import WORD_BYTES, content_id
+from fedvol.storage import Storage
+
+log = structlog.get_logger()
+
+
+class Acts:
+    """The transactions of one account in one federation."""
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        client: FederationClient,
+        account: LocalAccount,
+        journal: Journal,
+        storage: Storage,
+        trainer: Trainer,
+        outbox: Outbox,
+        sight: Sight,
+    ) -> None:
+        self._config = config
+        self._client = client
+        self._account = account
+        self._journal = journal
+        self._storage = storage
+        self._trainer = trainer
+        self._outbox = outbox
+        self._sight = sight
+
+    def do(self, action: Action, s: Snapshot) -> None:
+        """Has the act mined.
+
+        Raises:
+            FedvolError: it could not be; what others can do as well is then not tried again in this round.
+        """
+        self._sight.tried(action)
+        try:
+            self._do(action, s)
+        except (WouldRevert, Reverted, NoFunds) as error:
+            if not shared(action):
+                raise
+            self._sight.refuse(action, s)
+            log.info("left to others", act=str(action.act), number=s.clock.number, node=action.node, why=error.message)
+
+    def _do(self, action: Action, s: Snapshot) -> None:
+        federation, duties = self._client.federation.functions, self._client.duties.functions
+        number, node = s.clock.number, action.node
+        match action.act:
+            case Act.JOIN:
+                self._join(s)
+            case Act.OPEN:
+                self._send(f"open:{number + 1}", federation.open(), s)
+            case Act.DRAW:
+                self._send(f"draw:{number}:{s.proposal.seed_block}", federation.draw(), s)
+            case Act.COMMIT:
+                self._commit(s)
+            case Act.REVEAL:
+                self._reveal(s)
+            case Act.ANSWER:
+                self._answer(node, s)
+            case Act.DEMAND:
+                self._send(_about("demand", s, node), duties.demand(node), s, s.params["demandBond"], node=node)
+            case Act.PROPOSE:
+                self._propose(s)
+            case Act.DISPUTE:
+                self._dispute(s)
+            case Act.SETTLE:
+                self._settle(s)
+            case Act.PUBLISH:
+                self._publish(s)
+            case Act.REPORT_ABSENCE:
+                self._report("AbsenceReported", _about("report-absence", s, node), duties.reportAbsence(node), s)
+            case Act.REPORT_SILENCE:
+                self._report("SilenceReported", _about("report-silence", s, node), duties.reportSilence(node), s)
+            case Act.REPORT_UNANSWERED:
+                call = duties.reportUnanswered(node)
+                self._report("UnansweredReported", _about("report-unanswered", s, node), call, s)
+            case Act.RECLAIM:
+                self._send(_about("reclaim", s, node), duties.reclaim(node), s, node=node)
+            case Act.CLAIM_TOKENS:
+                receipt = self._send(f"claim-tokens:{number}:{s.block}", self._client.vault.functions.claim(), s)
+                log.info("earned", tokens=_tokens(_event(self._client.vault, "Claimed", receipt)["amount"]))
+            case Act.CLAIM_ETH:
+                receipt = self._send(f"claim-eth:{number}:{s.block}", duties.claim(), s)
+                log.info("earned", eth=ether(_event(self._client.duties, "Claimed", receipt)["amount"]))
+            case Act.TOP_UP:
+                self._top_up(s)
+
+    def _send(self, purpose: str, call: ContractFunction, s: Snapshot, value: int = 0, **facts: Any) -> TxReceipt:
+        receipt = self._outbox.deliver(purpose, call, s.block, value)
+        facts |= {"number": s.clock.number, "block": receipt["blockNumber"], "gas": receipt["gasUsed"]}
+        log.info(purpose.split(":")[0], **facts)
+        return receipt
+
+    # ------------------------------------------------------------------ the bond
+
+    def _join(self, s: Snapshot) -> None:
+        least, node = s.params["bond"], s.node
+        bond = self._config.bond or least
+        if bond < least:
+            raise ConfigError(f"A bond of {bond} is below the federation's {least}.", "Raise bond, or leave it out.")
+        amount = max(bond - node.bond, 1)  # what a former member has not withdrawn counts
+        if node.tokens < amount:
+            raise NoFunds(
+                f"{node.address} holds {node.tokens} smallest units of the bond token and must bond {amount}.",
+                f"Send it some; the token is at {self._client.token.address}.",
+            )
+        self._approve(amount, s)
+        self._send(f"join:{s.clock.number}", self._client.federation.functions.join(amount), s)
+
+    def _top_up(self, s: Snapshot) -> None:
+        needed = bond_to_propose(s) if s.phase == Phase.PROPOSE else s.params["bond"]
+        amount = min(needed - s.node.bond, s.node.tokens)
+        self._approve(amount, s)
+        purpose = f"top-up:{s.clock.number}:{s.node.bond}"
+        self._send(purpose, self._client.vault.functions.topUp(amount), s, tokens=_tokens(amount))
+
+    def _approve(self, amount: int, s: Snapshot) -> None:
+        token, vault = self._client.token.functions, self._client.vault.address
+        allowed = call_rpc(lambda: token.allowance(s.node.address, vault).call(block_identifier=s.block))
+        if allowed < amount:
+            self._send(f"approve:{s.clock.number}:{amount}", token.approve(vault, amount), s)
+
+    # ------------------------------------------------------------------ the node's own vector
+
+    def _commit(self, s: Snapshot) -> None:
+        self._storage.check()  # a commit that cannot be pinned at reveal costs a penalty
+        part = self.prepare(s)
+        self._send(_of_round("commit", s), self._client.federation.functions.commit(part.commitment), s)
+        self._journal.advance(part.number, part.seed, COMMITTED)
+
+    def prepare(self, s: Snapshot) -> Prepared:
+        """This round's update: trained once, and from then on what the journal holds."""
+        number, seed = s.clock.number, s.clock.seed
+        known = self._journal.prepared(number, seed)
+        if known is not None:
+            return known
+        where = RoundId(self._client.deployment.chain_id, self._client.federation.address, number, seed)
+        started = time.monotonic()
+        data = self._trainer.update(
+            self._client.model(s.version, s.block),
+            Rule.from_params(s.params),
+            round_secret(self._account, repr(where).encode()),
+        )
+        salt = secrets.token_bytes(32)
+        bound = commitment(where, self._account.address, content_id(data), salt)
+        log.info("trained", number=number, rows=len(self._trainer.rows()), seconds=round(time.monotonic() - started, 2))
+        return self._journal.prepare(Prepared(number, seed, s.version, data, salt, bound))
+
+    def _reveal(self, s: Snapshot) -> None:
+        part = self._journal.prepared(s.clock.number, s.clock.seed)
+        # Not before now: bytes that others could fetch while commits are open could be copied.
+        self._storage.put(part.data)
+        call = self._client.federation.functions.reveal(part.content_id, NO_ANNEX, part.salt)
+        self._send(_of_round("reveal", s), call, s)
+        self._journal.advance(part.number, part.seed, REVEALED)
+
+    def _answer(self, node: str, s: Snapshot) -> None:
+        if node == self._account.address:
+            part = self._journal.prepared(s.clock.number, s.clock.seed)
+            annex, salt, data = NO_ANNEX, part.salt, part.data
+        else:
+            reveal, data = self._sight.answers[node]
+            annex, salt = reveal.annex, reveal.salt
+        call = self._client.duties.functions.answer(node, annex, salt, data)
+        receipt = self._send(_about("answer", s, node), call, s, node=node)
+        refund = _event(self._client.duties, "Answered", receipt)["refund"]
+        log.info("answered", number=s.clock.number, node=node, refund=ether(refund))
+
+    # ------------------------------------------------------------------ the new model
+
+    def _propose(self, s: Snapshot) -> None:
+        spec, depth = self._trainer.spec, self._config.confirmations
+        try:
+            model = aggregate_now(self._client, self._sight.bytes, s, spec.dimension, depth).model
+        except NotDeepEnough:
+            return
+        self._storage.put(model)
+        purpose = f"{_of_round('propose', s)}:{s.proposal.failures}"
+        self._send(purpose, self._client.federation.functions.propose(model), s)
+
+    def _dispute(self, s: Snapshot) -> None:
+        case = self._sight.verdict(s)
+        call = self._client.settlement.functions.dispute(case.proposed, case.aggregate.calldata, case.wrong, 1)
+        receipt = self._send(f"{_of_round('dispute', s)}:{s.proposal.failures}", call, s, word=case.wrong)
+        taken = _event(self._client.settlement, "Disproved", receipt)["taken"]
+        log.info(
+            "dispute won", number=s.clock.number, proposer=s.proposal.proposer,
+            slashed=_tokens(taken), earned=_tokens(taken // 2),
+        )  # fmt: skip
+
+    def _settle(self, s: Snapshot) -> None:
+        case = self._sight.verdict(s)
+        done = self._client.settled_words(s.block)
+        words = len(case.proposed) // WORD_BYTES - done
+        settle = self._client.settlement.functions.settle
+        while words > 1 and not self._fits(settle(case.proposed, case.aggregate.calldata, words)):
+            words = -(-words // 2)
+        purpose = f"{_of_round('settle', s)}:{s.proposal.failures}:{done}"
+        self._send(purpose, settle(case.proposed, case.aggregate.calldata, words), s, words=done + words)
+
+    def _fits(self, call: ContractFunction) -> bool:
+        """Whether one transaction can carry the call; another refusal of the contract is the outbox's to say."""
+        try:
+            gas = call_rpc(lambda: call.estimate_gas({"from": self._account.address, "gas": MOST_GAS}))
+        except ContractLogicError as error:
+            return bool(explain_revert(error)[0])
+        except ChainError:
+            return False
+        return gas * GAS_HEADROOM <= MOST_GAS
+
+    def _publish(self, s: Snapshot) -> None:
+        model = self._client.proposed_model(s.clock.number, s.block)
+        if model is None or content_id(model) != s.proposal.content_id:
+            raise Unmined(
+                f"The proposal of round {s.clock.number} is not in the events yet.", "Wait for the RPC endpoint."
+            )
+        self._send(_of_round("publish", s), self._client.federation.functions.publish(model), s)
+
+    def _report(self, event: str, purpose: str, call: ContractFunction, s: Snapshot) -> None:
+        found = _event(self._client.duties, event, self._send(purpose, call, s))
+        fault, taken = event.removesuffix("Reported").lower(), _tokens(found["taken"])
+        log.info("reported", number=s.clock.number, fault=fault, node=found["node"], taken=taken)
+
+
+def _of_round(act: str, s: Snapshot) -> str:
+    return f"{act}:{s.clock.number}:{s.clock.seed:016x}"
+
+
+def _about(act: str, s: Snapshot, node: str) -> str:
+    return f"{act}:{s.clock.number}:{node}"
+
+
+def _event(contract: Contract, name: str, receipt: TxReceipt) -> Any:
+    """Arguments of the one event of this name that a call of ours made."""
+    logs = getattr(contract.events, name)().process_receipt(receipt, errors=DISCARD)
+    return next(entry["args"] for entry in logs if entry["address"] == contract.address)
+
+
+def _tokens(units: int) -> str:
+    return f"{units / 1e18:.6f}".rstrip("0").rstrip(".")

@@ -1,0 +1,129 @@
+"""What a node finds out before it decides: from chain, storage and journal, and no more than the phase asks for."""
+
+from __future__ import annotations
+
+import structlog
+
+from fedvol.chain.federation import COMMITTED, FederationClient, Phase, Reveal, Snapshot
+from fedvol.chain.outbox import call_rpc
+from fedvol.node.decide import Act, Action, Roles, View
+from fedvol.node.faults import faults
+from fedvol.node.journal import Journal
+from fedvol.node.rounds import Bytes
+from fedvol.node.watchtower import Verdict, Watchtower
+
+log = structlog.get_logger()
+
+CLAIM_GAS = 60_000
+"""What a claim costs; wei worth less than it stay where they are."""
+
+_SHARED = (
+    Act.ANSWER, Act.DEMAND, Act.DISPUTE, Act.SETTLE, Act.REPORT_ABSENCE, Act.REPORT_SILENCE, Act.REPORT_UNANSWERED,
+    Act.RECLAIM, Act.CLAIM_TOKENS, Act.CLAIM_ETH, Act.TOP_UP,
+)  # fmt: skip
+
+
+def shared(action: Action) -> bool:
+    """Whether the round goes on where the act fails: somebody else came first, or will come."""
+    return action.act in _SHARED
+
+
+class Sight:
+    """The views of one account."""
+
+    def __init__(
+        self,
+        client: FederationClient,
+        account: str,
+        journal: Journal,
+        source: Bytes,
+        watchtower: Watchtower,
+        roles: Roles,
+    ) -> None:
+        self.bytes = source
+        self.answers: dict[str, tuple[Reveal, bytes]] = {}
+        self._client = client
+        self._account = account
+        self._journal = journal
+        self._watchtower = watchtower
+        self._roles = roles
+        self._standing: tuple[object, ...] = ()
+        self._standing_since = 0
+        self._purse: list[Action] = []
+        self._refused: set[tuple[int, int, Action]] = set()
+
+    def view(self, s: Snapshot) -> View:
+        """All that `decide` wants to know besides the snapshot."""
+        standing = (s.clock.number, s.phase, s.clock.stage, s.proposal.seed_block, s.proposal.failures, s.version)
+        if standing != self._standing:
+            self._standing, self._standing_since = standing, s.time
+            log.info("round", number=s.clock.number, phase=s.phase.name.lower(), version=s.version, block=s.block)
+            self._purse = self._to_claim(s)
+        part = self._journal.prepared(s.clock.number, s.clock.seed)
+        if part is None and s.phase == Phase.REVEAL and _has_committed(s):
+            log.error("cannot reveal", number=s.clock.number, why="this journal does not hold the round's salt")
+        if part is not None:
+            self.bytes.learn(s.clock.number, part.data)  # storage may have lost them
+        missing, holds = (), None
+        self.answers = {}
+        if self._roles.watchtower and s.phase == Phase.AVAILABILITY:
+            missing, self.answers = self._watchtower.availability(s)
+        if self._roles.watchtower and s.phase == Phase.CHALLENGE:
+            verdict = self._watchtower.judge(s)
+            holds = None if verdict is None or self._is_refused(_judged(verdict), s) else verdict.wrong is None
+        reports = faults(self._client, s, self._account) if self._roles.keeper else []
+        return View(
+            can_open=part is not None,
+            waited=s.time - self._standing_since,
+            missing=tuple(n for n in missing if not self._is_refused(Action(Act.DEMAND, n), s)),
+            answerable=tuple(n for n in self.answers if not self._is_refused(Action(Act.ANSWER, n), s)),
+            holds=holds,
+            reports=tuple(action for action in reports if not self._is_refused(action, s)),
+            purse=tuple(action for action in self._purse if not self._is_refused(action, s)),
+        )
+
+    def verdict(self, s: Snapshot) -> Verdict:
+        """The verdict that the view was made of."""
+        verdict = self._watchtower.judge(s)
+        assert verdict is not None
+        return verdict
+
+    def refuse(self, action: Action, s: Snapshot) -> None:
+        """Not to be tried again in this round, unless a proposal is overturned."""
+        self._refused.add((s.clock.number, s.proposal.failures, action))
+
+    def tried(self, action: Action) -> None:
+        """A claim is due again only when the round has moved."""
+        self._purse = [due for due in self._purse if due != action]
+
+    def _is_refused(self, action: Action, s: Snapshot) -> bool:
+        return (s.clock.number, s.proposal.failures, action) in self._refused
+
+    def _to_claim(self, s: Snapshot) -> list[Action]:
+        """What lies in the contracts for this account: read once between two rounds."""
+        if not (s.published or s.phase in (Phase.DRAW, Phase.VOID)):
+            return []
+        due = [Action(Act.RECLAIM, node) for node in self._abandoned(s)]
+        tokens, wei = self._client.claimable(self._account, s.block)
+        if tokens:
+            due.append(Action(Act.CLAIM_TOKENS))
+        if wei > CLAIM_GAS * call_rpc(lambda: self._client.web3.eth.gas_price):
+            due.append(Action(Act.CLAIM_ETH))
+        return due
+
+    def _abandoned(self, s: Snapshot) -> list[str]:
+        """Whose bytes this account demanded in an earlier round that ended with the bond still put up."""
+        if s.phase != Phase.DRAW or not self._roles.watchtower:
+            return []
+        made = self._client.events("Demanded", s.block, self._client.duties, by=self._account)
+        asked = {(e["args"]["node"], e["args"]["round"]) for e in made}
+        held = {node: self._client.demand_of(node, s.block) for node in {node for node, _ in asked}}
+        return [n for n, r in sorted(asked) if r < s.clock.number and held[n][:2] == (self._account, r)]
+
+
+def _has_committed(s: Snapshot) -> bool:
+    return s.node.ballot_round == s.clock.number and s.node.ballot_state == COMMITTED
+
+
+def _judged(verdict: Verdict) -> Action:
+    return Action(Act.SETTLE if verdict.wrong is None else Act.DISPUTE)

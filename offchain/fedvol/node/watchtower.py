@@ -1,0 +1,92 @@
+"""Keeps proposers and withholders honest: which bytes cannot be had, and whether a proposal is what the vectors give.
+
+It needs no bond and no seat, and acts through the node's account; `fedvol.node.decide` says when.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import structlog
+
+from fedvol.chain.federation import DEMANDED, REVEALED, FederationClient, Phase, Reveal, Snapshot
+from fedvol.errors import StorageError
+from fedvol.node.rounds import Aggregate, Bytes, NotDeepEnough, aggregate_now, first_wrong_word, is_vector
+from fedvol.protocol.rule import Rule
+from fedvol.protocol.vector import content_id, vector_bytes
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Of one proposal. `wrong`: first word in which it is not the aggregate; None where it holds."""
+
+    number: int
+    content_id: bytes
+    proposed: bytes
+    aggregate: Aggregate
+    wrong: int | None
+
+
+class Watchtower:
+    """Looks at one federation's rounds for one account."""
+
+    def __init__(
+        self, client: FederationClient, source: Bytes, account: str, dimension: int, confirmations: int
+    ) -> None:
+        self._client = client
+        self._source = source
+        self._account = account
+        self._dimension = dimension
+        self._confirmations = confirmations
+        self._verdict: Verdict | None = None
+        self._unjudged: tuple[bytes, str] | None = None
+
+    def availability(self, s: Snapshot) -> tuple[tuple[str, ...], dict[str, tuple[Reveal, bytes]]]:
+        """(nodes whose bytes cannot be had and can be demanded, what this process can answer for others).
+
+        Bytes of a wrong length can be no vector and no answer: demanding them drops their node.
+        """
+        number = s.clock.number
+        reveals = [r for r in self._client.reveals(number, s.block - self._confirmations) if r.node != self._account]
+        found = self._source.of(reveals, number, s.block)
+        length = vector_bytes(self._dimension, Rule.from_params(s.params).weighted)
+        missing = [r for r in reveals if not is_vector(found[r.node], length)]
+        if not missing and not s.proposal.demands:
+            return (), {}
+        ballots = self._client.ballots([r.node for r in reveals], s.block)
+        wanted = tuple(r.node for r in missing if ballots[r.node].state == REVEALED)
+        answers = {
+            r.node: (r, found[r.node])
+            for r in reveals
+            if r not in missing and ballots[r.node].round == number and ballots[r.node].state == DEMANDED
+        }
+        return wanted, answers
+
+    def judge(self, s: Snapshot) -> Verdict | None:
+        """The verdict on the proposal that stands; None where there is none, or its bytes cannot be had."""
+        name = s.proposal.content_id
+        if s.phase != Phase.CHALLENGE:
+            return None
+        if self._verdict is not None and (self._verdict.number, self._verdict.content_id) == (s.clock.number, name):
+            return self._verdict
+        proposed = self._client.proposed_model(s.clock.number, s.block)
+        if proposed is None or content_id(proposed) != name:
+            return None  # the endpoint's events lag behind its state
+        try:
+            right = aggregate_now(self._client, self._source, s, self._dimension, self._confirmations)
+        except NotDeepEnough:
+            return None
+        except StorageError as error:
+            if self._unjudged != (name, error.message):
+                self._unjudged = name, error.message
+                log.error("cannot judge the proposal", number=s.clock.number, why=error.message)
+            return None
+        self._verdict = Verdict(s.clock.number, name, proposed, right, first_wrong_word(proposed, right.model))
+        facts = {"number": s.clock.number, "proposer": s.proposal.proposer, "vectors": len(right.vectors)}
+        if self._verdict.wrong is None:
+            log.info("proposal holds", **facts)
+        else:
+            log.warning("proposal is wrong", word=self._verdict.wrong, **facts)
+        return self._verdict
