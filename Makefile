@@ -4,7 +4,7 @@ TAPE ?=
 ROUNDS ?= 5
 PY = .venv/bin/python
 
-.PHONY: setup setup-tests demo test test-contracts test-offchain lint gas abi lock clean
+.PHONY: setup setup-tests demo test test-contracts test-offchain lint gas abi assure lock clean
 
 setup:
 	@$(PYTHON) toolchain/setup.py
@@ -31,6 +31,9 @@ gas: setup ## measures gas again, rewrites benchmarks/gas.json and prints it
 
 abi: setup ## rewrites the interfaces that the off-chain package carries
 	@.venv/bin/ape run abi
+
+assure: setup ## Slither and halmos over the contracts, about two minutes; their own tools come on the first run
+	@$(PY) -m toolchain.assure
 
 lock: ## resolves requirements.lock anew (needs uv)
 	@toolchain/lock.sh --upgrade

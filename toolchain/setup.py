@@ -146,20 +146,25 @@ def install_npm_packages() -> None:
     npm("ci")
 
 
-def install_anvil() -> None:
+def install_foundry_tool(tool: str, version: str, home: Path, bin: Path) -> None:
+    """Leaves `bin`/anvil or `bin`/forge: the platform's own build, from npm."""
     machine = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}.get(
         platform.machine().lower()
     )
     system = {"Linux": "linux", "Darwin": "darwin", "Windows": "win32"}.get(platform.system())
     if not machine or not system:
         raise SetupError(
-            f"No Anvil build is published for {platform.system()} {platform.machine()}: build Foundry from source "
-            f"and put its `anvil` into {BIN}."
+            f"No {tool} build is published for {platform.system()} {platform.machine()}: build Foundry from source "
+            f"and put its `{tool}` into {bin}."
         )
-    name, home = f"@foundry-rs/anvil-{system}-{machine}", VENV / "anvil"
+    name = f"@foundry-rs/{tool}-{system}-{machine}"
     home.mkdir(exist_ok=True)
-    npm("install", "--prefix", home, "--no-save", "--no-package-lock", f"{name}@{PINS['anvil']}", cwd=home)
-    link(BIN / "anvil", home / "node_modules" / name / "bin" / "anvil")
+    npm("install", "--prefix", home, "--no-save", "--no-package-lock", f"{name}@{version}", cwd=home)
+    link(bin / tool, home / "node_modules" / name / "bin" / tool)
+
+
+def install_anvil() -> None:
+    install_foundry_tool("anvil", PINS["anvil"], VENV / "anvil", BIN)
 
 
 def install_solc() -> None:
