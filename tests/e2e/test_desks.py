@@ -96,7 +96,7 @@ def test_every_final_model_is_what_the_rule_makes_of_what_was_revealed(net: Loca
 
 def test_a_killed_desk_loses_nothing(net: Localnet) -> None:
     """Both came back: nobody was reported silent, and every bond is whole."""
-    assert not net.client.events("SilenceReported", net.client.web3.eth.block_number)
+    assert not list(net.client.duties.events.SilenceReported.get_logs(from_block=0))
     for member in net.client.members(net.snapshot()):
         assert member.bond == net.snapshot().params["bond"]
         assert member.faults == 0
