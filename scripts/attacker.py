@@ -24,15 +24,13 @@ from fedvol.chain.federation import FederationClient, Phase, Reveal, Snapshot
 from fedvol.errors import FedvolError
 from fedvol.node.config import load_config
 from fedvol.node.keystore import load
+from fedvol.node.rounds import counted
 from fedvol.protocol.commitment import NO_ANNEX, RoundId, commitment
 from fedvol.protocol.rule import Rule, apply
 from fedvol.protocol.vector import content_id, pack_model, pack_update, pack_weighted, unpack_model
 from fedvol.storage import Storage, open_storage
 
 log = structlog.get_logger()
-
-COUNTS = (2, 5)
-"""Ballot states of a reveal that counts: revealed, answered."""
 
 GAS = 6_000_000
 """For every transaction, unasked: an attacker does not let itself be stopped by a simulation that fails."""
@@ -116,8 +114,7 @@ class Attacker:
         """Reveals that count, by rising address, as the settlement wants them."""
         s = self.look()
         reveals = self.client.reveals(s.clock.number, s.block)
-        states = {r.node: self.client.federation.functions.ballotOf(r.node).call()[3] for r in reveals}
-        return sorted((r for r in reveals if states[r.node] in COUNTS), key=lambda r: int(r.node, 16))
+        return counted(reveals, self.client.ballots([r.node for r in reveals], s.block), s.clock.number)
 
     def vectors(self) -> list[tuple[str, bytes, bytes, bytes]]:
         """Argument of `dispute` and `settle`."""

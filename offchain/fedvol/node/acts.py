@@ -118,7 +118,7 @@ class Acts:
                 self._send(_about("reclaim", s, node), duties.reclaim(node), s, node=node)
             case Act.CLAIM_TOKENS:
                 receipt = self._send(f"claim-tokens:{number}:{s.block}", self._client.vault.functions.claim(), s)
-                log.info("earned", tokens=_tokens(_event(self._client.vault, "Claimed", receipt)["amount"]))
+                log.info("earned", tokens=ether(_event(self._client.vault, "Claimed", receipt)["amount"]))
             case Act.CLAIM_ETH:
                 receipt = self._send(f"claim-eth:{number}:{s.block}", duties.claim(), s)
                 log.info("earned", eth=ether(_event(self._client.duties, "Claimed", receipt)["amount"]))
@@ -152,7 +152,7 @@ class Acts:
         amount = min(needed - s.node.bond, s.node.tokens)
         self._approve(amount, s)
         purpose = f"top-up:{s.clock.number}:{s.node.bond}"
-        self._send(purpose, self._client.vault.functions.topUp(amount), s, tokens=_tokens(amount))
+        self._send(purpose, self._client.vault.functions.topUp(amount), s, tokens=ether(amount))
 
     def _approve(self, amount: int, s: Snapshot) -> None:
         token, vault = self._client.token.functions, self._client.vault.address
@@ -225,7 +225,7 @@ class Acts:
         taken = _event(self._client.settlement, "Disproved", receipt)["taken"]
         log.info(
             "dispute won", number=s.clock.number, proposer=s.proposal.proposer,
-            slashed=_tokens(taken), earned=_tokens(taken // 2),
+            slashed=ether(taken), earned=ether(taken // 2),
         )  # fmt: skip
 
     def _settle(self, s: Snapshot) -> None:
@@ -258,7 +258,7 @@ class Acts:
 
     def _report(self, event: str, purpose: str, call: ContractFunction, s: Snapshot) -> None:
         found = _event(self._client.duties, event, self._send(purpose, call, s))
-        fault, taken = event.removesuffix("Reported").lower(), _tokens(found["taken"])
+        fault, taken = event.removesuffix("Reported").lower(), ether(found["taken"])
         log.info("reported", number=s.clock.number, fault=fault, node=found["node"], taken=taken)
 
 
@@ -274,7 +274,3 @@ def _event(contract: Contract, name: str, receipt: TxReceipt) -> Any:
     """Arguments of the one event of this name that a call of ours made."""
     logs = getattr(contract.events, name)().process_receipt(receipt, errors=DISCARD)
     return next(entry["args"] for entry in logs if entry["address"] == contract.address)
-
-
-def _tokens(units: int) -> str:
-    return f"{units / 1e18:.6f}".rstrip("0").rstrip(".")
