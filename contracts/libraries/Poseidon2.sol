@@ -66,7 +66,8 @@ library Poseidon2 {
         return (a, b, c, d);
     }
 
-    /// @dev Four. Lanes are below 4 r, and below r after their fifth power. r is at 0, the next constants' address at 32.
+    /// @dev Four. Lanes are below 4 r, and below r after their fifth power. r is at 0. That the next constants' address is in memory,
+    /// at 32, keeps the compiler from reading r before the loop, for all turns.
     function _fullRounds(uint256 pointer, uint256 a, uint256 b, uint256 c, uint256 d)
         private
         pure
@@ -92,7 +93,7 @@ library Poseidon2 {
         return (a, b, c, d);
     }
 
-    /// @dev 56, four a turn. Lanes are below 2 r, at first below 4 r. r is at 0, the next constants' address at 32.
+    /// @dev 56, four a turn. Lanes are below 2 r, at first below 4 r. r is at 0.
     function _partialRounds(uint256 pointer, uint256 a, uint256 b, uint256 c, uint256 d)
         private
         pure
@@ -100,11 +101,8 @@ library Poseidon2 {
     {
         assembly ("memory-safe") {
             let free := mload(64)
-            mstore(32, pointer)
             let end := add(pointer, 1792)
             for {} 1 {} {
-                pointer := mload(32)
-                mstore(32, add(pointer, 128))
                 let x
                 a := add(a, mload(pointer)) x := mulmod(a, a, mload(0)) a := mulmod(mulmod(x, x, mload(0)), a, mload(0))
                 x := addmod(add(a, b), add(c, d), mload(0))
@@ -114,7 +112,7 @@ library Poseidon2 {
                 x := addmod(add(a, b), add(c, d), mload(0))
                 a := add(mulmod(a, D0, mload(0)), x) b := add(mulmod(b, D1, mload(0)), x)
                 c := add(mulmod(c, D2, mload(0)), x) d := add(mulmod(d, D3, mload(0)), x)
-                mstore(free, a) // never read
+                mstore(free, a) // never read, see above
                 a := add(a, mload(add(pointer, 64))) x := mulmod(a, a, mload(0)) a := mulmod(mulmod(x, x, mload(0)), a, mload(0))
                 x := addmod(add(a, b), add(c, d), mload(0))
                 a := add(mulmod(a, D0, mload(0)), x) b := add(mulmod(b, D1, mload(0)), x)
@@ -123,7 +121,8 @@ library Poseidon2 {
                 x := addmod(add(a, b), add(c, d), mload(0))
                 a := add(mulmod(a, D0, mload(0)), x) b := add(mulmod(b, D1, mload(0)), x)
                 c := add(mulmod(c, D2, mload(0)), x) d := add(mulmod(d, D3, mload(0)), x)
-                if lt(mload(32), end) { continue }
+                pointer := add(pointer, 128)
+                if lt(pointer, end) { continue }
                 break
             }
         }

@@ -10,7 +10,7 @@ from fedvol.protocol.grumpkin import GENERATOR, ORDER, is_on_curve, public_key
 from fedvol.protocol.poseidon2 import FIELD, mask_words, permute, sponge
 
 TOP = FIELD - 1
-PERMUTATION_CEILING = 17_000
+PERMUTATION_CEILING = 16_500
 CONSTANTS_CEILING = 2_000
 
 
