@@ -42,7 +42,7 @@ def tell_apart(sums: Floats, clusters: NDArray[np.int64]) -> Floats:
     Ridge regression, its penalty chosen by generalised cross-validation (Golub, Heath, Wahba, Technometrics 21, 1979):
     where seats stay, least squares would be worse than no guess.
     """
-    rounds, nodes = clusters.shape
+    nodes = clusters.shape[1]
     membership = _membership(clusters)
     everybody = sums.sum(axis=1, keepdims=True) / nodes
     own = sums - membership.sum(axis=2, keepdims=True) * everybody

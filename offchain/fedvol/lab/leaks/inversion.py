@@ -98,7 +98,7 @@ def invert(
         start: V × d float weights of the round, one for each of V victims.
         seen: V × d moves in weight units: a victim's own, or the sum of its cluster.
         guesses: V · restarts starting points, restarts of a victim next to each other; each is one tape for each
-            desk in the sum, all of one length.
+            desk in the sum. A tape without rows stands for no desk.
         steps: of Adam on the rows.
 
     Returns:
@@ -112,6 +112,7 @@ def invert(
     segment = replay.segment(tapes.T)
     left, right = replay.times[segment - 1], replay.times[segment]
     share = ((tapes.T - left) / (right - left)).clamp(0.02, 0.98)
+    here = tapes.weight > 0
     noise = torch.Generator().manual_seed(len(tapes))
     # Scaled so that a step of one size suits all three.
     where = torch.logit(share).requires_grad_()
@@ -124,7 +125,7 @@ def invert(
         k, T = 0.1 * strike, left + (right - left) * torch.sigmoid(where)
         blank = Tapes(tapes.market, k, T, tapes.iv, tapes.weight)
         iv = (replay.slopes(weights, blank).vol + 4 * misfit / POINTS).clamp(0.02, 5.0)
-        return Tapes(tapes.market, k, T, iv, row_weight(k, T, iv))
+        return Tapes(tapes.market, k, T, iv, row_weight(k, T, iv) * here)
 
     def mismatch() -> Tensor:
         total = replay.train(weights, rows()).reshape(-1, members, target.shape[1]).sum(1)

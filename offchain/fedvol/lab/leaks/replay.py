@@ -1,6 +1,6 @@
 """Local training of many made-up tapes at once, differentiable in their rows: what an attacker does a million times.
 
-Twin of `fedvol.learning.training.fit` for the model ssvi-pillars, with the slopes of the surface written out, so that
+Twin of `fedvol.learning.training.fit` and `private.fit` for ssvi-pillars, its slopes written out, so that
 gradients of rows are there to clip and derivatives of the whole training by the rows cost one backward pass. N tapes of
 B rows each, padded with rows of weight 0; d weights.
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from fedvol.learning.model import ModelSpec
@@ -22,9 +22,6 @@ from fedvol.learning.ssvi_pillars import LEVEL_HIGH, LEVEL_LOW, RHO_MAX, SHAPE_W
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 """Adam's, as in torch."""
-
-Tell = Callable[[Tensor, "Slopes", Tensor, "Tapes"], Tensor]
-"""(huber force of each row, slopes, share of each row in the mean, tapes) → gradient N × d of what the rows tell."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +68,12 @@ class Slopes:
     vol: Tensor
     at: Tensor
     slope: Tensor
+
+    def length(self) -> Tensor:
+        """N × B: the L2 norm of each row's slopes. Both levels may be the same weight."""
+        before, after = self.slope[..., 0], self.slope[..., 1]
+        same = self.at[..., 0] == self.at[..., 1]
+        return torch.sqrt((self.slope**2).sum(2) + torch.where(same, 2 * before * after, 0.0) + 1e-30)
 
     def scatter(self, row: Tensor, dimension: int) -> Tensor:
         """Σ over rows of `row` (N × B) times the slopes: N × d."""
@@ -153,44 +156,87 @@ class Replay:
         seen = seen.scatter_reduce(1, before, torch.where(segment > 1, 1 - share, 0.0) * here, "amax")
         return seen.reshape(len(tapes), self.markets, pillars)
 
-    def train(self, start: ArrayLike | Tensor, tapes: Tapes, tell: Tell | None = None) -> Tensor:
-        """The N × d moves that training from `start` (d, or N × d) makes."""
+    def train(self, start: ArrayLike | Tensor, tapes: Tapes, noise: torch.Generator | None = None) -> Tensor:
+        """The N × d moves that training from `start` (d, or N × d) makes.
+
+        Args:
+            noise: under a privacy budget, whence its noise and its choice of rows; None leaves the noise out and takes
+                from every row the part that it has on average. Without a budget training has no noise.
+        """
         start = torch.as_tensor(start, dtype=torch.float64).expand(len(tapes), -1)
-        settings, d = self.settings, start.shape[1]
+        weights = (self._adam if self.settings.privacy is None else self._noisy)(start, tapes, noise)
+        move = weights - start
+        length = torch.linalg.vector_norm(move + 1e-30, dim=1, keepdim=True)
+        return move * (self.settings.clip / length).clamp(max=1.0)
+
+    def noise_alone(self, count: int = 400) -> NDArray[np.float64]:
+        """d standard deviations of the moves of a desk without rows."""
+        nobody = Tapes(*(torch.tensor([[each]]).expand(count, 1) for each in (0, 0.0, 0.1, 0.5, 0.0)))
+        start = torch.zeros(self.spec.dimension, dtype=torch.float64)
+        return self.train(start, nobody, torch.Generator().manual_seed(count)).std(0).numpy()
+
+    def _adam(self, start: Tensor, tapes: Tapes, noise: torch.Generator | None) -> Tensor:
+        """As `fedvol.learning.training.fit`."""
+        settings = self.settings
         total = tapes.weight.sum(1, keepdim=True)
         mean = tapes.weight / total.clamp_min(1e-30)
         confidence = (total / settings.few_rows).clamp(max=1.0)
-        seen = self.touched(tapes)
-        smooth = self._smoothing(seen)
-
+        smooth = self._smoothing(self.touched(tapes))
         weights = start
         first, second = torch.zeros_like(start), torch.zeros_like(start)
         for step in range(settings.steps):
             slopes = self.slopes(weights, tapes)
-            force = (POINTS * (slopes.vol - tapes.iv)).clamp(-settings.huber_points, settings.huber_points)
-            told = tell(force, slopes, mean, tapes) if tell else slopes.scatter(mean * force, d)
-            told = told + settings.smoothing * smooth(weights)
-            gradient = confidence * told + settings.proximal * (weights - start)
+            told = slopes.scatter(mean * self._force(slopes, tapes), start.shape[1])
+            gradient = confidence * (told + settings.smoothing * smooth(weights))
+            gradient = gradient + settings.proximal * (weights - start)
             first = BETA1 * first + (1 - BETA1) * gradient
             second = BETA2 * second + (1 - BETA2) * gradient**2
             rate = settings.learning_rate * (1 - step / settings.steps) / (1 - BETA1 ** (step + 1))
             # A gradient of zero throughout has no derivative of its root.
             spread = torch.sqrt(second / (1 - BETA2 ** (step + 1)) + 1e-30)
             weights = weights - rate * first / (spread + EPSILON)
-        move = weights - start
-        length = torch.linalg.vector_norm(move + 1e-30, dim=1, keepdim=True)
-        return move * (settings.clip / length).clamp(max=1.0)
+        return weights
 
-    def _smoothing(self, seen: Tensor) -> Callable[[Tensor], Tensor]:
-        """The gradient N × d of the roughness; see `SsviPillars._roughness`."""
+    def _noisy(self, start: Tensor, tapes: Tapes, noise: torch.Generator | None) -> Tensor:
+        """As `fedvol.learning.private.fit`."""
+        settings, privacy = self.settings, self.settings.privacy
+        smooth = self._smoothing(None)
+        weights = start
+        for _ in range(privacy.steps):
+            slopes = self.slopes(weights, tapes)
+            row = tapes.weight * self._force(slopes, tapes)
+            row = row * (privacy.clip / (row.abs() * slopes.length()).clamp_min(1e-30)).clamp(max=1.0)
+            if noise is None:
+                row = privacy.rate * row
+            elif privacy.rate < 1:
+                row = row * (torch.rand(row.shape, generator=noise, dtype=row.dtype) < privacy.rate)
+            told = slopes.scatter(row, start.shape[1])
+            if noise is not None:
+                spread = privacy.charge().noise * privacy.clip
+                told = told + spread * torch.randn(start.shape, generator=noise, dtype=row.dtype)
+            gradient = told / privacy.batch + privacy.smoothing * smooth(weights)
+            weights = weights - privacy.learning_rate * (gradient + settings.proximal * (weights - start))
+        return weights
+
+    def _force(self, slopes: Slopes, tapes: Tapes) -> Tensor:
+        """The slope of each row's Huber misfit, in vol points."""
+        huber = self.settings.huber_points
+        return (POINTS * (slopes.vol - tapes.iv)).clamp(-huber, huber)
+
+    def _smoothing(self, seen: Tensor | None) -> Callable[[Tensor], Tensor]:
+        """The gradient N × d of the roughness; see `SsviPillars._roughness`. `seen`: None where rows may not say."""
         gaps = torch.diff(torch.log(self.times[1:]))
-        some = seen > 0
+        if seen is None:
+            seen = torch.zeros(1, self.markets, len(self.spec.pillars), dtype=torch.float64)
+            some = torch.ones_like(seen, dtype=torch.bool)
+        else:
+            some = seen > 0
         started = some.long().cumsum(2) > 0
         to_come = some.long().flip(2).cumsum(2).flip(2) > 0
         inside = (started[..., :-1] & to_come[..., 1:]).to(seen.dtype) / gaps
 
         def gradient(weights: Tensor) -> Tensor:
-            levels = weights.reshape(len(seen), self.markets, self.width)[..., :-SHAPE_WEIGHTS]
+            levels = weights.reshape(-1, self.markets, self.width)[..., :-SHAPE_WEIGHTS]
             pull = 2 * inside * torch.diff(levels, dim=2)
             pad = torch.nn.functional.pad
             return pad((pad(pull, (1, 0)) - pad(pull, (0, 1))) * (1 - seen), (0, SHAPE_WEIGHTS)).flatten(1)
