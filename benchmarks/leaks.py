@@ -26,7 +26,6 @@ PICTURE = ROOT / "docs" / "images" / "leaks.png"
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.leak_runs import differencing, inversion, membership  # noqa: E402
-
 from fedvol.lab.leaks.inversion import Prior, segments  # noqa: E402
 from fedvol.lab.leaks.replay import Replay  # noqa: E402
 from fedvol.lab.leaks.scene import rounds, snapshots, split_desks, upto  # noqa: E402
@@ -40,7 +39,10 @@ from fedvol.market.tape import load_tape  # noqa: E402
 
 EPSILONS = (8.0, 2.0)
 DELTA = 1e-5
+CURVE = (10, 25, 50, 75, 100)
 WARM_UP = 10
+"""Rounds from the initial weights on that are not attacked."""
+DIFFERENCED = ("cosine", "spread", "own", "own_spread", "of_the_average", "of_all_updates")
 DAYS_BEFORE = 7 * 24
 
 
@@ -49,8 +51,8 @@ class Size:
     """How much is done. `inversion`: rows → (victims, restarts)."""
 
     rounds: int = 26
-    steps: int = 150
-    inversion: tuple[tuple[int, int, int], ...] = ((1, 24, 16), (32, 18, 2), (128, 12, 2))
+    steps: int = 120
+    inversion: tuple[tuple[int, int, int], ...] = ((1, 24, 16), (32, 12, 4), (128, 8, 4))
     differencing: tuple[int, ...] = differencing.ROUNDS
 
 
@@ -103,7 +105,7 @@ def run(size: Size) -> dict:
     console.print(membership_table(told))
 
     began = time.monotonic()
-    parted = _tell_apart(size, split_desks(frame, 4), model, ends)
+    parted, curve = _tell_apart(size, split_desks(frame, 4), model, ends)
     seconds["differencing"] = time.monotonic() - began
     console.print(differencing_table(parted))
     return {
@@ -115,6 +117,7 @@ def run(size: Size) -> dict:
         "inversion": inverted,
         "membership": told,
         "differencing": parted,
+        "differencing_by_rounds": curve,
     }
 
 
@@ -143,7 +146,7 @@ def _cells(model: Model, rows: Rows) -> np.ndarray:
     return cells
 
 
-def _tell_apart(size: Size, frame: pd.DataFrame, model: Model, ends: np.ndarray) -> list[dict]:
+def _tell_apart(size: Size, frame: pd.DataFrame, model: Model, ends: np.ndarray) -> tuple[list[dict], list[dict]]:
     longest = max(size.differencing)
     desks = sorted(frame["desk"].unique())
     tapes = []
@@ -151,28 +154,55 @@ def _tell_apart(size: Size, frame: pd.DataFrame, model: Model, ends: np.ndarray)
         now = upto(frame, end, 5)
         tapes.append([rows_from_tape(now[now["desk"] == desk], model.spec.markets) for desk in desks])
     start = model.spec.to_float(model.initial_weights())
-    rows = []
+    rows, curve = [], []
     for count in size.differencing:
         settings = {"masked": Settings()}
         settings |= {setting_name(epsilon, count): private(epsilon, count) for epsilon in EPSILONS}
         for name, each in settings.items():
             replay = Replay(model.spec, each)
-            # The plain federation has settled when a private one starts.
-            warm = start
-            sent, meant = differencing.updates_of(tapes[: WARM_UP + count], warm, replay, WARM_UP, 2.0, 5)
+            sent, meant = differencing.updates_of(tapes[: WARM_UP + count], start, replay, WARM_UP, 2.0, 5)
             rows += differencing.differencing_rows(name, sent, meant)
-    return rows
+            if count == longest:
+                for rounds_seen in CURVE:
+                    if rounds_seen <= count:
+                        curve += differencing.differencing_rows(name, sent[:rounds_seen], meant[:rounds_seen])
+    return rows, curve
+
+
+def picture(curve: list[dict]) -> None:
+    """How well a node's own direction is known after so many rounds."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    lines = sorted({(row["setting"], row["redrawn"]) for row in curve}, key=lambda line: (line[0] != "masked", line))
+    lines = [line for line in lines if line[0] == "masked" or line[1] == "every round"]
+    figure, panels = plt.subplots(1, 2, figsize=(10, 4), sharey=True, layout="constrained")
+    for panel, size in zip(panels, differencing.SIZES, strict=True):
+        for setting, redrawn in lines:
+            each = [
+                row for row in curve if (row["setting"], row["redrawn"], row["cluster"]) == (setting, redrawn, size)
+            ]
+            style = "-" if setting == "masked" else "--"
+            panel.plot([r["rounds"] for r in each], [r["own"] for r in each], style, marker="o", ms=3,
+                       label=f"{setting}; seats redrawn {redrawn}")  # fmt: skip
+        panel.set(title=f"clusters of {size} of 24", xlabel="rounds seen", ylim=(-0.05, 1))
+        panel.grid(alpha=0.3)
+    panels[0].set_ylabel("cosine with the node's own part of its mean update")
+    panels[0].legend(fontsize=7, loc="lower right")
+    figure.savefig(PICTURE, dpi=120)
 
 
 def inversion_table(rows: list[dict]) -> Table:
     table = Table(title="Gradient inversion: share of the victim's rows found (same cell, |Δk| ≤ 0.05)")
     for column in ("setting", "attacker sees"):
         table.add_column(column)
-    for column in ("rows", "guess", "support", "inverted", "±", "median |Δk|", "pillars"):
+    for column in ("rows", "guess", "support", "inverted", "±", "to 0.001", "median |Δk|", "pillars"):
         table.add_column(column, justify="right")
     for row in rows:
         error = "–" if row["k_error"] is None else f"{row['k_error']:.3f}"
-        shares = (f"{row[name]:.2f}" for name in ("guessed", "support", "found", "found_error"))
+        shares = (f"{row[name]:.2f}" for name in ("guessed", "support", "found", "found_error", "exact"))
         table.add_row(row["setting"], row["sees"], str(row["rows"]), *shares, error, f"{row['pillars']:.2f}")
     return table
 
@@ -203,10 +233,10 @@ def differencing_table(rows: list[dict]) -> Table:
     table = Table(title="Cluster sums told apart: cosine with a node's mean update, 24 nodes")
     for column in ("setting", "seats redrawn"):
         table.add_column(column)
-    for column in ("rounds", "m", "cosine", "±", "of the average", "of all updates"):
+    for column in ("rounds", "m", "cosine", "±", "own part", "±", "average alone", "plain mode"):
         table.add_column(column, justify="right")
     for row in rows:
-        figures = (f"{row[name]:.2f}" for name in ("cosine", "spread", "of_the_average", "of_all_updates"))
+        figures = (f"{row[name]:.2f}" for name in DIFFERENCED)
         table.add_row(row["setting"], row["redrawn"], str(row["rounds"]), str(row["cluster"]), *figures)
     return table
 
@@ -218,6 +248,7 @@ def main() -> None:
     figures = run(QUICK if arguments.quick else Size())
     if not arguments.quick:
         OUT.write_text(json.dumps(figures, indent=1) + "\n")
+        picture(figures["differencing_by_rounds"])
         Console(stderr=True).print(f"wrote {OUT.relative_to(ROOT)}")
 
 

@@ -37,17 +37,23 @@ def updates_of(
 
 
 def differencing_rows(setting: str, sent: Floats, meant: Floats) -> list[dict]:
-    """Cosines of estimates with the mean of what nodes meant to send, averaged over nodes and over draws of seats."""
+    """Cosines of estimates with the mean of what nodes meant to send, averaged over nodes and over draws of seats.
+
+    `cosine` is of the whole, `own` of what is left when the average of all nodes, which is public, is taken out;
+    `of_the_average` is what that average alone reaches, `of_all_updates` the plain mode.
+    """
     nodes, rounds = sent.shape[1], len(sent)
     truth = meant.mean(axis=0)
     average = np.broadcast_to(sent.mean(axis=(0, 1)), truth.shape)
     rows = []
     for size in SIZES:
         for redrawn, epoch in EPOCHS.items():
-            each = []
+            each, own = [], []
             for seed in range(SEEDS):
                 clusters = seating(seed, rounds, nodes, size, min(epoch, rounds))
-                each.append(cosine(tell_apart(cluster_sums(sent, clusters), clusters), truth).mean())
+                found = tell_apart(cluster_sums(sent, clusters), clusters)
+                each.append(cosine(found, truth).mean())
+                own.append(cosine(found - average, truth - truth.mean(axis=0)).mean())
             rows.append(
                 {
                     "setting": setting,
@@ -57,6 +63,8 @@ def differencing_rows(setting: str, sent: Floats, meant: Floats) -> list[dict]:
                     "redrawn": redrawn,
                     "cosine": float(np.mean(each)),
                     "spread": float(np.std(each, ddof=1)),
+                    "own": float(np.mean(own)),
+                    "own_spread": float(np.std(own, ddof=1)),
                     "of_the_average": float(cosine(average, truth).mean()),
                     "of_all_updates": float(cosine(sent.mean(axis=0), truth).mean()),
                 }

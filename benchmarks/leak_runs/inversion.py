@@ -22,6 +22,8 @@ BOUND = 1 << 19
 """The federation's clamp, half a weight unit."""
 CLUSTER = 4
 ROUNDING = 2.0**-20
+SCREENED = 16
+"""Guesses drawn for each that is bent."""
 
 
 @dataclass(frozen=True)
@@ -111,13 +113,16 @@ def invert_views(
     for desks in sorted({min(view.desks, 2) for view in views}):
         group = [view for view in views if min(view.desks, 2) == desks]
         width = max(view.desks for view in group)
+        tries = restarts if width == 1 else max(1, restarts // CLUSTER)
         cases = [_see(view, victim, replay, generator) for view in group for victim in crowd]
         guesses = [
-            [_draw(prior, case, desk, generator) for desk in range(width)] for case in cases for _ in range(restarts)
+            [_draw(prior, case, desk, generator) for desk in range(width)]
+            for case in cases
+            for _ in range(SCREENED * tries)
         ]
         start = np.array([case.victim.start for case in cases])
         seen = np.array([case.seen for case in cases])
-        found, mismatch = inversion.invert(replay, start, seen, guesses, restarts, steps)
+        found, mismatch = inversion.invert(replay, start, seen, guesses, tries, steps)
         for at, view in enumerate(group):
             mine = range(at * len(crowd), (at + 1) * len(crowd))
             rows.append(
@@ -130,8 +135,8 @@ def invert_views(
                         spec,
                         prior,
                         [cases[i] for i in mine],
-                        [found[i][0].rows for i in mine],
-                        [guesses[i * restarts][0] for i in mine],
+                        [found[i][0] for i in mine],
+                        [guesses[i * SCREENED * tries][0] for i in mine],
                         generator,
                     ),
                     "mismatch": float(np.median(mismatch[list(mine)])),
@@ -205,6 +210,7 @@ def _tally(
     return {
         **{name: float(share.mean()) for name, share in shares.items()},
         "found_error": float(shares["found"].std(ddof=1) / np.sqrt(len(cases))),
+        "exact": float(np.mean([score.exact for score in scores["found"]])),
         "k_error": float(np.nanmedian(errors)) if np.isfinite(errors).any() else None,
         "pillars": float(np.mean(support)),
     }

@@ -92,6 +92,7 @@ class Replay:
     """Training on `spec` with `settings`, for N tapes at once."""
 
     def __init__(self, spec: ModelSpec, settings: Settings) -> None:
+        torch.set_num_threads(1)
         self.spec, self.settings = spec, settings
         self.markets, self.width = len(spec.markets), len(spec.pillars) + SHAPE_WEIGHTS
         self.times = torch.tensor((0.0, *spec.pillar_years), dtype=torch.float64)
