@@ -51,6 +51,14 @@ def test_rounds_of_different_kinds_add_up_in_any_order():
     assert epsilon_spent([], 1e-5) == 0.0
 
 
+def test_weight_lanes_cost_a_fifth_of_a_round():
+    """As Gaussians compose: four parts of the steps, one of the lanes."""
+    plain, weighted = (Privacy(epsilon=2.0, rounds=20, weighted=weighted).charge() for weighted in (False, True))
+    assert plain.weights_noise == 0.0
+    assert weighted.noise / plain.noise == pytest.approx(math.sqrt(5 / 4), rel=5e-3)
+    assert 0.99 * 2.0 < epsilon_spent([weighted] * 20, 1e-5) <= 2.0
+
+
 def test_noise_that_is_chosen_is_used():
     assert Privacy(epsilon=1.0, noise=12.5).charge() == Charge(10, 1.0, 12.5)
 

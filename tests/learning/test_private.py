@@ -143,6 +143,38 @@ def test_a_short_secret_is_refused():
         train(ROWS, b"short")
 
 
-def test_weights_of_updates_without_noise_are_refused():
-    with pytest.raises(ConfigError, match="no noise of their own"):
+# ---------------------------------------------------------------------- weight lanes
+
+
+def sure(rows: Rows, seed: bytes = SEED, **change) -> np.ndarray:
+    return MODEL.curvature(START, rows, seed, settings(**({"weighted": True} | change)))
+
+
+def test_weight_lanes_without_a_share_of_the_budget_are_refused():
+    with pytest.raises(ConfigError, match="weighted = true"):
         MODEL.curvature(START, ROWS, SEED, settings())
+
+
+def test_one_row_adds_at_most_its_clip_to_the_weight_lanes():
+    far = Rows(np.array([0]), np.array([0.0]), np.array([300 / 365]), np.array([0.6]), np.array([1.0]))
+    assert np.linalg.norm(MODEL.curvature(START, far, SEED, Settings())) > 0.05
+    assert np.linalg.norm(sure(far, noise=QUIET, weights_clip=0.05)) == pytest.approx(0.05)
+    assert sure(ROWS, noise=QUIET, weights_clip=1e3) == pytest.approx(
+        MODEL.curvature(START, ROWS, SEED, Settings()), abs=1e-3
+    )
+
+
+def test_the_noise_of_the_weight_lanes_has_the_scale_that_is_accounted():
+    change = {"noise": 3.0, "steps": 4, "rate": 0.5, "weights_clip": 0.2}
+    paid = settings(weighted=True, **change).privacy.charge().weights_noise
+    lanes = np.array([sure(NOTHING, bytes([i]) * 32, **change) for i in range(200)]).ravel()
+    assert paid == pytest.approx(2 * 3.0 / (0.5 * 2))
+    assert np.mean(lanes == 0) == pytest.approx(0.5, abs=0.03)
+    assert stats.kstest(lanes[lanes > 0] / (paid * 0.2), "halfnorm").pvalue > 1e-3
+
+
+def test_moves_and_weight_lanes_have_noise_of_their_own():
+    change = {"steps": 1, "weighted": True}
+    moves = np.array([train(NOTHING, bytes([i]) * 32, **change) - START for i in range(100)])
+    lanes = np.array([sure(NOTHING, bytes([i]) * 32, **change) for i in range(100)])
+    assert np.abs(np.corrcoef(moves.ravel(), lanes.ravel())[0, 1]) < 0.1

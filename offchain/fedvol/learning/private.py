@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn.functional import huber_loss
 
 from fedvol.errors import ConfigError
+from fedvol.learning.privacy import Privacy
 from fedvol.learning.rows import POINTS, Rows
 from fedvol.learning.settings import Settings
 from fedvol.learning.training import Penalty, Surface
@@ -78,11 +79,7 @@ def fit(
     Raises:
         ConfigError: settings without privacy, or a seed too short to be a secret.
     """
-    privacy = settings.privacy
-    if privacy is None:
-        raise ConfigError("Private training without a budget means nothing.", "Give Settings a Privacy.")
-    if len(seed) < 32:
-        raise ConfigError(f"A secret of {len(seed)} bytes hides no noise.", "Use 32 random bytes.")
+    privacy = _secret(seed, settings)
     torch.set_num_threads(1)
     start = torch.tensor(np.asarray(weights, dtype=np.float64))
     chance = Chance(seed, start.numpy(), rows)
@@ -110,6 +107,24 @@ def fit(
     return (start + move).numpy()
 
 
+def curvature(surface: Surface, weights: ArrayLike, rows: Rows, seed: bytes, settings: Settings) -> NDArray[np.float64]:
+    """`fedvol.learning.training.curvature` of all rows, each clipped to `privacy.weights_clip`, with noise; negative
+    sums are zero."""
+    privacy = _secret(seed, settings)
+    if not privacy.weighted:
+        raise ConfigError("The budget has no share for weight lanes.", "Say weighted = true under privacy.")
+    torch.set_num_threads(1)
+    start = torch.tensor(np.asarray(weights, dtype=np.float64))
+    normal = Chance(seed, start.numpy(), rows).normal("weights", start.numel())
+    market, k, T, weight = (torch.tensor(c) for c in (rows.market, rows.k, rows.T, rows.weight))
+    slopes = torch.func.jacfwd(lambda w: surface(w, market, k, T))(start)
+    each = _finite(weight[:, None] * slopes**2)
+    length = torch.linalg.vector_norm(each, dim=1, keepdim=True)
+    clipped = each * (privacy.weights_clip / length.clamp(min=privacy.weights_clip))
+    noise = privacy.charge().weights_noise * privacy.weights_clip * normal
+    return np.maximum(clipped.sum(dim=0).numpy() + noise, 0.0)
+
+
 def gradients(surface: Surface, weights: Tensor, rows: Rows, huber_points: float) -> Tensor:
     """Each row's own gradient of weight · Huber misfit, (rows, d), unclipped. A row without a finite one has zero."""
 
@@ -122,8 +137,20 @@ def gradients(surface: Surface, weights: Tensor, rows: Rows, huber_points: float
     columns = [torch.tensor(c) for c in (rows.market, rows.k, rows.T, rows.iv, rows.weight)]
     each = torch.func.vmap(torch.func.grad(misfit), in_dims=(None, 0, 0, 0, 0, 0), chunk_size=CHUNK)
     found = each(weights, *columns)
-    # One row with a bad number must not spoil the sum: that would show it.
-    return torch.where(torch.isfinite(found).all(dim=1, keepdim=True), found, torch.zeros_like(found))
+    return _finite(found)
+
+
+def _finite(each: Tensor) -> Tensor:
+    """Rows with a number that is none as zero: one of them in a sum would show."""
+    return torch.where(torch.isfinite(each).all(dim=1, keepdim=True), each, torch.zeros_like(each))
+
+
+def _secret(seed: bytes, settings: Settings) -> Privacy:
+    if settings.privacy is None:
+        raise ConfigError("Private training without a budget means nothing.", "Give Settings a Privacy.")
+    if len(seed) < 32:
+        raise ConfigError(f"A secret of {len(seed)} bytes hides no noise.", "Use 32 random bytes.")
+    return settings.privacy
 
 
 def _pull(penalty: Penalty, weights: Tensor, start: Tensor, settings: Settings) -> Tensor:

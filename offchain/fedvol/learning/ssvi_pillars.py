@@ -92,10 +92,9 @@ class SsviPillars(Model):
 
     def curvature(self, weights: ArrayLike, rows: Rows, seed: bytes, settings: Settings) -> Floats:
         if settings.privacy is not None:
-            raise ConfigError(
-                "Weighted updates say how much a desk knows about each weight, and have no noise of their own yet.",
-                "Turn privacy off, or join a federation of plain updates.",
-            )
+            from fedvol.learning import private
+
+            return private.curvature(self.surface, weights, rows, seed, settings)
         return curvature(self.surface, weights, rows, seed, settings)
 
     def surface(self, weights: Tensor, market: Tensor, k: Tensor, T: Tensor) -> Tensor:
