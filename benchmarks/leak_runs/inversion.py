@@ -46,7 +46,7 @@ class View:
             "own": "the victim's update",
             "lanes": "its masked vector",
             "sum": "sum of 4",
-            "rest": "sum less the attacker's own",
+            "rest": "sum less its own",
         }[self.sees]
         return what + (", fields known" if self.fields else "")
 
@@ -64,8 +64,8 @@ PLAIN_VIEWS = (
 )
 
 
-def private_views(setting: str) -> tuple[View, ...]:
-    return View(setting, "sum", True), View(setting, "own")
+def private_views(budget: str) -> tuple[View, ...]:
+    return View(f"plain + {budget}", "own"), View(f"masked + {budget}", "sum", True)
 
 
 @dataclass(frozen=True)
@@ -210,7 +210,8 @@ def _tally(
     return {
         **{name: float(share.mean()) for name, share in shares.items()},
         "found_error": float(shares["found"].std(ddof=1) / np.sqrt(len(cases))),
-        "exact": float(np.mean([score.exact for score in scores["found"]])),
+        "exact": float(np.mean([each.exact for each in scores["found"]])),
+        "support_exact": float(np.mean([each.exact for each in scores["support"]])),
         "k_error": float(np.nanmedian(errors)) if np.isfinite(errors).any() else None,
         "pillars": float(np.mean(support)),
     }

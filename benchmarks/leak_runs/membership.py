@@ -21,16 +21,13 @@ REPEATS, TRAINED = 40, 64
 """Of the attacker who knows every other row: trials a row with it and without, and shadows of each kind."""
 
 OWN_ALIGNED = "the victim's update, alignment"
-OWN, SUM, REST = "the victim's update", f"sum of {CLUSTER}", "sum less the attacker's own"
+OWN, SUM, REST = "the victim's update", f"sum of {CLUSTER}", "sum less its own"
 ALL_BUT_ONE = "everything but one row"
-VIEWS = {
-    "plain": {OWN_ALIGNED, OWN, ALL_BUT_ONE},
-    "masked": {SUM, REST},
-    "private": {SUM, OWN, ALL_BUT_ONE},
-}
+WITHOUT_NOISE = {OWN_ALIGNED, OWN, ALL_BUT_ONE, SUM, REST}
+WITH_NOISE = {OWN, ALL_BUT_ONE, SUM}
 
 
-def membership_rows(setting: str, plays: Sequence[Round], replay: Replay, views: set[str], seed: int) -> list[dict]:
+def membership_rows(plays: Sequence[Round], replay: Replay, views: set[str], seed: int, budget: str = "") -> list[dict]:
     """A row for each view, over every desk of every round."""
     generator = np.random.default_rng(seed)
     noise = torch.Generator().manual_seed(seed)
@@ -44,7 +41,7 @@ def membership_rows(setting: str, plays: Sequence[Round], replay: Replay, views:
         found = parting(inside, outside)
         rows.append(
             {
-                "setting": setting,
+                "setting": " + ".join(filter(None, ("masked" if view in (SUM, REST) else "plain", budget))),
                 "sees": view,
                 "members": found.members,
                 "others": found.others,
