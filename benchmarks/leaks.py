@@ -176,19 +176,24 @@ def picture(curve: list[dict]) -> None:
 
     lines = sorted({(row["setting"], row["redrawn"]) for row in curve}, key=lambda line: (line[0] != "masked", line))
     lines = [line for line in lines if line[0] == "masked" or line[1] == "every round"]
-    figure, panels = plt.subplots(1, 2, figsize=(10, 4), sharey=True, layout="constrained")
+    figure, panels = plt.subplots(1, 2, figsize=(10, 4.6), sharey=True, layout="constrained")
     for panel, size in zip(panels, differencing.SIZES, strict=True):
         for setting, redrawn in lines:
             each = [
                 row for row in curve if (row["setting"], row["redrawn"], row["cluster"]) == (setting, redrawn, size)
             ]
-            style = "-" if setting == "masked" else "--"
-            panel.plot([r["rounds"] for r in each], [r["own"] for r in each], style, marker="o", ms=3,
-                       label=f"{setting}; seats redrawn {redrawn}")  # fmt: skip
-        panel.set(title=f"clusters of {size} of 24", xlabel="rounds seen", ylim=(-0.05, 1))
+            panel.plot(
+                [row["rounds"] for row in each],
+                [row["own"] for row in each],
+                "-" if setting == "masked" else "--",
+                marker="o",
+                markersize=3,
+                label=f"{setting}; seats redrawn {redrawn}",
+            )
+        panel.set(title=f"clusters of {size} of 24", xlabel="rounds seen", ylim=(0, 1))
         panel.grid(alpha=0.3)
-    panels[0].set_ylabel("cosine with the node's own part of its mean update")
-    panels[0].legend(fontsize=7, loc="lower right")
+    panels[0].set_ylabel("cosine, node's own part")
+    figure.legend(*panels[0].get_legend_handles_labels(), fontsize=8, loc="outside lower center", ncols=2)
     figure.savefig(PICTURE, dpi=120)
 
 
@@ -202,7 +207,14 @@ def inversion_table(rows: list[dict]) -> Table:
         error = "–" if row["k_error"] is None else f"{row['k_error']:.3f}"
         shares = [f"{row[name]:.2f}" for name in ("guessed", "support", "found", "found_error")]
         shares.append(f"{row['exact']:.2f} ({row['support_exact']:.2f})")
-        table.add_row(row["setting"], row["sees"], str(row["rows"]), *shares, error, f"{row['pillars']:.2f}")
+        table.add_row(
+            row["setting"],
+            row["sees"],
+            str(row["rows"]),
+            *shares,
+            error,
+            f"{row['pillars']:.2f} ({row['pillars_guessed']:.2f})",
+        )
     return table
 
 

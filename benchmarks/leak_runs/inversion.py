@@ -203,6 +203,12 @@ def _tally(
     }
     shares = {name: np.array([each.found for each in some]) for name, some in scores.items()}
     errors = np.array([each.k_error for each in scores["found"]])
+    known = [
+        balanced_accuracy(
+            reach(case.victim.fields[0]) if case.view.fields else everywhere, inversion.touched(spec, tape)
+        )
+        for case, tape in zip(cases, truth, strict=True)
+    ]
     support = [
         balanced_accuracy(case.pillars[0], inversion.touched(spec, tape))
         for case, tape in zip(cases, truth, strict=True)
@@ -214,6 +220,7 @@ def _tally(
         "support_exact": float(np.mean([each.exact for each in scores["support"]])),
         "k_error": float(np.nanmedian(errors)) if np.isfinite(errors).any() else None,
         "pillars": float(np.mean(support)),
+        "pillars_guessed": float(np.mean(known)),
     }
 
 

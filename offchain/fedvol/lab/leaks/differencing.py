@@ -7,6 +7,8 @@ many as there are clusters, less one.
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,11 +25,13 @@ def seating(seed: int, rounds: int, nodes: int, size: int, epoch: int = 1) -> ND
     """
     if nodes % size:
         raise ValueError(f"clusters of {size} do not divide {nodes} nodes")
-    draws = -(-rounds // epoch)
-    drawn = np.array(
-        [[seat((seed << 16) + draw, node, nodes) // size for node in range(nodes)] for draw in range(draws)]
-    )
-    return drawn.repeat(epoch, axis=0)[:rounds]
+    seats = np.array([_seats((seed << 16) + draw, nodes) for draw in range(-(-rounds // epoch))])
+    return (seats // size).repeat(epoch, axis=0)[:rounds]
+
+
+@cache
+def _seats(seed: int, nodes: int) -> tuple[int, ...]:
+    return tuple(seat(seed, node, nodes) for node in range(nodes))
 
 
 def cluster_sums(updates: Floats, clusters: NDArray[np.int64]) -> Floats:
@@ -39,15 +43,22 @@ def tell_apart(sums: Floats, clusters: NDArray[np.int64]) -> Floats:
     """nodes × d: the mean update of each node, estimated from the sums of its clusters.
 
     What all nodes do in a round is known and taken out; what is left is regressed on membership, weight by weight.
-    Ridge regression, its penalty chosen by generalised cross-validation (Golub, Heath, Wahba, Technometrics 21, 1979):
-    where seats stay, least squares would be worse than no guess.
+    Rounds of the same seats are one observation, their mean: what nodes do changes more slowly than by the round. Ridge
+    regression, its penalty chosen by generalised cross-validation (Golub, Heath, Wahba, Technometrics 21, 1979): where
+    seats stay, least squares would be worse than no guess.
     """
     nodes = clusters.shape[1]
-    membership = _membership(clusters)
-    everybody = sums.sum(axis=1, keepdims=True) / nodes
-    own = sums - membership.sum(axis=2, keepdims=True) * everybody
-    design = membership.reshape(-1, nodes)
-    return everybody.mean(axis=0) + _ridge(design, own.reshape(len(design), -1))
+    new = np.append(True, (np.diff(clusters, axis=0) != 0).any(axis=1))
+    draw = np.cumsum(new) - 1
+    times = np.bincount(draw)[:, None, None]
+    mean = np.zeros((len(times), *sums.shape[1:]))
+    np.add.at(mean, draw, sums)
+    mean /= times
+    membership = _membership(clusters[new])
+    own = mean - membership.sum(axis=2, keepdims=True) * mean.sum(axis=1, keepdims=True) / nodes
+    design = (np.sqrt(times) * membership).reshape(-1, nodes)
+    everybody = sums.sum(axis=1).mean(axis=0) / nodes
+    return everybody + _ridge(design, (np.sqrt(times) * own).reshape(len(design), -1))
 
 
 def _ridge(design: Floats, values: Floats) -> Floats:
