@@ -60,7 +60,7 @@ def test_weight_lanes_cost_a_fifth_of_a_round():
 
 
 def test_noise_that_is_chosen_is_used():
-    assert Privacy(epsilon=1.0, noise=12.5).charge() == Charge(10, 1.0, 12.5)
+    assert Privacy(epsilon=1.0, noise=12.5).charge() == Charge(5, 1.0, 12.5)
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,17 @@ def test_that_it_sits_out_is_said_once_a_round(tmp_path: Path) -> None:
     assert "exit" in logs[0]["next"]
 
 
+def test_an_update_from_before_the_budget_does_not_leave(tmp_path: Path) -> None:
+    with open_journal(tmp_path, OWNER) as journal, capture_logs() as logs:
+        budget = Budget(journal, TWO_ROUNDS)
+        assert not budget.allows(1, SEED, trained=True)
+        assert "before there was a privacy budget" in logs[0]["why"]
+        for number in (2, 3):
+            budget.charge(number, SEED)
+        assert budget.allows(3, SEED, trained=True)  # paid for, though nothing is left
+        assert Budget(journal, None).allows(1, SEED, trained=True)
+
+
 def test_no_budget_asks_for_nothing(tmp_path: Path) -> None:
     with open_journal(tmp_path, OWNER) as journal:
         assert Budget(journal, None).allows(1, SEED)

@@ -48,6 +48,9 @@ class Charge:
 class Privacy:
     """A budget, and how local training keeps it. Every value is public: none may be chosen by looking at the tape.
 
+    The defaults were tuned at epsilon 2 over 12 rounds on four made-up markets of six desks with about 560 rows. Rates
+    from 0.2 to 1 came out alike: what sampling saves in noise, it loses in rows.
+
     Args:
         epsilon: the most that one trade may change the odds of anything anybody sees, as a logarithm, over all rounds.
         delta: probability with which that may fail; far below one over the number of trades.
@@ -56,7 +59,8 @@ class Privacy:
         steps: noisy steps a round.
         rate: probability with which each row is in a step, (0, 1].
         clip: longest pull of one row, L2, in vol points² per weight unit.
-        batch: rows that a step's sum is divided by, whatever their true number; a desk with fewer moves less.
+        batch: rows that a step's sum is divided by, whatever their true number: about as many as a busy desk of the
+            federation is known to have in its window. A desk with fewer moves less, one with many more overshoots.
         learning_rate: of plain gradient descent, in weight units² per vol point².
         weighted: updates carry weight lanes, which cost their share.
         weights_clip: most that one row adds to the weight lanes, L2, in vol² per weight unit².
@@ -70,14 +74,14 @@ class Privacy:
     delta: float = 1e-5
     rounds: int | None = None
     noise: float | None = None
-    steps: int = 10
+    steps: int = 5
     rate: float = 1.0
-    clip: float = 30.0
+    clip: float = 20.0
     batch: float = 100.0
-    learning_rate: float = 1e-3
+    learning_rate: float = 5e-3
     weighted: bool = False
     weights_clip: float = 0.25
-    smoothing: float = 0.0
+    smoothing: float = 2.0
 
     def __post_init__(self) -> None:
         for name in ("epsilon", "delta", "steps", "rate", "clip", "batch", "learning_rate", "weights_clip"):

@@ -69,8 +69,8 @@ def fit(
 ) -> NDArray[np.float64]:
     """Float weights after one round's private steps from float weights.
 
-    The same arguments give the same bytes. `privacy.steps`, `rate`, `learning_rate` and `smoothing` take the places of
-    the settings of those names; `huber_points`, `proximal` and `clip`, which bounds the whole move, mean what they did.
+    The same arguments give the same bytes. Of `settings` only `huber_points` and `clip`, which bounds the whole move,
+    mean what they do without privacy; the noise needs other steps, and `privacy` has them.
 
     Args:
         penalty: of the weights alone.
@@ -97,7 +97,7 @@ def fit(
         chosen = rows.select(chance.uniform(f"rows {step}", len(rows)) < privacy.rate)
         local.grad_sample = gradients(surface, local.detach(), chosen, settings.huber_points)
         noisy.pre_step()
-        local.grad += _pull(penalty, local.detach(), start, settings)
+        local.grad += privacy.smoothing * torch.func.grad(penalty)(local.detach())
         noisy.original_optimizer.step()
 
     move = local.detach() - start
@@ -151,9 +151,3 @@ def _secret(seed: bytes, settings: Settings) -> Privacy:
     if len(seed) < 32:
         raise ConfigError(f"A secret of {len(seed)} bytes hides no noise.", "Use 32 random bytes.")
     return settings.privacy
-
-
-def _pull(penalty: Penalty, weights: Tensor, start: Tensor, settings: Settings) -> Tensor:
-    """The gradient of what asks no rows."""
-    towards = torch.func.grad(lambda w: settings.privacy.smoothing * penalty(w))(weights)
-    return towards + settings.proximal * (weights - start)

@@ -66,17 +66,25 @@ class Budget:
         self._privacy = privacy
         self._told: set[tuple[int, int]] = set()
 
-    def allows(self, number: int, seed: int) -> bool:
-        """Whether the round can be paid for; said once in the log where it cannot."""
-        if self._privacy is None or self._fits(number, seed):
+    def allows(self, number: int, seed: int, trained: bool = False) -> bool:
+        """Whether the round's update may leave; said once in the log where it may not.
+
+        Args:
+            trained: there is an update already; it may leave if it was paid for, and so has noise.
+        """
+        if self._privacy is None:
             return True
-        if (number, seed) not in self._told:
+        if trained:
+            why, good = "its update was trained before there was a privacy budget", self._paid(number, seed)
+        else:
+            why, good = "the privacy budget is spent", self._fits(number, seed)
+        if not good and (number, seed) not in self._told:
             self._told.add((number, seed))
             log.warning(
-                "sits out", number=number, why="the privacy budget is spent", epsilon=self._privacy.epsilon,
-                next="exit the federation: each round that is sat out costs an absence penalty",
+                "sits out", number=number, why=why, epsilon=self._privacy.epsilon,
+                next="exit the federation if it goes on: each round that is sat out costs an absence penalty",
             )  # fmt: skip
-        return False
+        return good
 
     def charge(self, number: int, seed: int) -> None:
         """Pays for a round, on disk before this returns. A second time for the same round is free.
@@ -92,6 +100,9 @@ class Budget:
                 "Exit the federation, or raise the budget knowingly.",
             )
         self._journal.charge(number, seed, self._privacy.charge())
+
+    def _paid(self, number: int, seed: int) -> bool:
+        return len(self._journal.charges()) > len(self._journal.charges(without=(number, seed)))
 
     def _fits(self, number: int, seed: int) -> bool:
         others = self._journal.charges(without=(number, seed))

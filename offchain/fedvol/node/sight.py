@@ -77,7 +77,7 @@ class Sight:
         reports = faults(self._client, s, self._account) if self._roles.keeper else []
         return View(
             can_open=part is not None,
-            can_afford=part is not None or self._can_afford(s),
+            can_afford=self._can_afford(s, part is not None),
             waited=s.time - self._standing_since,
             missing=tuple(n for n in missing if not self._is_refused(Action(Act.DEMAND, n), s)),
             answerable=tuple(n for n in self.answers if not self._is_refused(Action(Act.ANSWER, n), s)),
@@ -100,9 +100,9 @@ class Sight:
         """A claim is due again only when the round has moved."""
         self._purse = [due for due in self._purse if due != action]
 
-    def _can_afford(self, s: Snapshot) -> bool:
-        asked = s.phase == Phase.COMMIT and s.node.seat is not None
-        return not asked or self._budget.allows(s.clock.number, s.clock.seed)
+    def _can_afford(self, s: Snapshot, trained: bool) -> bool:
+        asked = s.phase == Phase.COMMIT and s.node.seat is not None and not _has_committed(s)
+        return not asked or self._budget.allows(s.clock.number, s.clock.seed, trained)
 
     def _is_refused(self, action: Action, s: Snapshot) -> bool:
         return (s.clock.number, s.proposal.failures, action) in self._refused
