@@ -162,7 +162,8 @@ def _see(view: View, victim: Victim, replay: Replay, generator: np.random.Genera
         seen = read_lanes(spec, masked(lanes, generator), BOUND)
     else:
         seen = round_at_random(np.clip(own, -BOUND * ROUNDING, BOUND * ROUNDING), generator).sum(axis=0)
-    moved = inversion.moved(spec, seen, 2 * np.sqrt(desks) * replay.noise_alone())
+    without = desks * replay.nobody(victim.start[None])[0]
+    moved = inversion.moved(spec, seen - without, 2 * np.sqrt(desks) * replay.noise_alone())
     pillars = [moved & reach(field) if view.fields else moved for field in victim.fields[:desks]]
     return _Case(view, victim, seen, pillars)
 

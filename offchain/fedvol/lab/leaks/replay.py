@@ -170,11 +170,15 @@ class Replay:
         length = torch.linalg.vector_norm(move + 1e-30, dim=1, keepdim=True)
         return move * (self.settings.clip / length).clamp(max=1.0)
 
+    def nobody(self, start: ArrayLike) -> NDArray[np.float64]:
+        """The N × d moves, noise apart, of desks without rows: what smoothing does under a budget."""
+        start = torch.as_tensor(start, dtype=torch.float64)
+        return self.train(start, _empty(len(start))).numpy()
+
     def noise_alone(self, count: int = 400) -> NDArray[np.float64]:
         """d standard deviations of the moves of a desk without rows."""
-        nobody = Tapes(*(torch.tensor([[each]]).expand(count, 1) for each in (0, 0.0, 0.1, 0.5, 0.0)))
         start = torch.zeros(self.spec.dimension, dtype=torch.float64)
-        return self.train(start, nobody, torch.Generator().manual_seed(count)).std(0).numpy()
+        return self.train(start, _empty(count), torch.Generator().manual_seed(count)).std(0).numpy()
 
     def _adam(self, start: Tensor, tapes: Tapes, noise: torch.Generator | None) -> Tensor:
         """As `fedvol.learning.training.fit`."""
@@ -200,7 +204,7 @@ class Replay:
 
     def _noisy(self, start: Tensor, tapes: Tapes, noise: torch.Generator | None) -> Tensor:
         """As `fedvol.learning.private.fit`."""
-        settings, privacy = self.settings, self.settings.privacy
+        privacy = self.settings.privacy
         smooth = self._smoothing(None)
         weights = start
         for _ in range(privacy.steps):
@@ -216,7 +220,7 @@ class Replay:
                 spread = privacy.charge().noise * privacy.clip
                 told = told + spread * torch.randn(start.shape, generator=noise, dtype=row.dtype)
             gradient = told / privacy.batch + privacy.smoothing * smooth(weights)
-            weights = weights - privacy.learning_rate * (gradient + settings.proximal * (weights - start))
+            weights = weights - privacy.learning_rate * gradient
         return weights
 
     def _force(self, slopes: Slopes, tapes: Tapes) -> Tensor:
@@ -243,3 +247,7 @@ class Replay:
             return pad((pad(pull, (1, 0)) - pad(pull, (0, 1))) * (1 - seen), (0, SHAPE_WEIGHTS)).flatten(1)
 
         return gradient
+
+
+def _empty(count: int) -> Tapes:
+    return Tapes(*(torch.tensor([[each]]).expand(count, 1) for each in (0, 0.0, 0.1, 0.5, 0.0)))
