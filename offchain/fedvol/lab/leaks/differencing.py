@@ -71,7 +71,6 @@ def _ridge(design: Floats, values: Floats) -> Floats:
     penalties = singular[0] ** 2 * np.logspace(-6, 3, 28)
     shrink = singular**2 / (singular**2 + penalties[:, None])
     missed = outside + ((1 - shrink[:, :, None]) ** 2 * told**2).sum(axis=1)
-    # The sums of one draw of seats say the same thing but once.
     freedom = len(design) - shrink.sum(axis=1)
     best = np.argmin(missed / freedom[:, None] ** 2, axis=0)
     return right.T @ (shrink[best].T / singular[:, None] * told)
