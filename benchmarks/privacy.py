@@ -82,7 +82,7 @@ def price(model: Model, desks: list[Rows], judge: Rows, seeds: int, plan: Privac
     def rmse(weights: np.ndarray) -> float:
         return round(model.evaluate(weights, judge)["rmse"], 3)
 
-    silent = replace(plan, rounds=None, noise=QUIET)
+    silent = replace(plan, rounds=None, noise=QUIET, learning_rate=plan.pace)
     found: dict[str, Any] = {
         "rows": [len(rows) for rows in desks],
         "judged": len(judge),
@@ -164,7 +164,7 @@ def main() -> None:
     parser.add_argument("--desk-column", default="participant")
     parser.add_argument("--seeds", type=int, default=8, help="runs with other noise for each epsilon")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--learning-rate", type=float, default=Privacy.learning_rate)
+    parser.add_argument("--learning-rate", type=float, help="by default what the number of rounds makes it")
     parser.add_argument("--write", action="store_true", help=f"{RESULT.name} and docs/img/{PICTURE.name}")
     arguments = parser.parse_args()
     plan = Privacy(epsilon=1.0, delta=DELTA, rounds=arguments.rounds, learning_rate=arguments.learning_rate)
@@ -184,7 +184,11 @@ def main() -> None:
             "unit": UNIT,
             "window_hours": HOURS,
             "moments": MOMENTS,
-            "privacy": {name: value for name, value in asdict(plan).items() if name not in ("epsilon", "noise")},
+            "privacy": {
+                name: value
+                for name, value in asdict(replace(plan, learning_rate=plan.pace)).items()
+                if name not in ("epsilon", "noise")
+            },
             "noise": {name: charge.noise for name, charge in charges.items()},
             "accounted": {name: epsilon_spent([charge] * plan.rounds, DELTA) for name, charge in charges.items()},
             "packages": {name: version(name) for name in ("opacus", "dp-accounting", "torch", "numpy")},

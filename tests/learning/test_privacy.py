@@ -77,5 +77,11 @@ def test_values_that_mean_nothing_are_refused(change):
         Privacy(**({"epsilon": 1.0, "rounds": 10} | change))
 
 
+def test_steps_are_shorter_where_the_budget_is_to_last_longer():
+    assert [Privacy(epsilon=1.0, rounds=rounds).pace for rounds in (1, 12, 120)] == pytest.approx([5e-3, 5e-3, 5e-4])
+    assert Privacy(epsilon=1.0, noise=3.0).pace == 5e-3
+    assert Privacy(epsilon=1.0, rounds=120, learning_rate=0.1).pace == 0.1
+
+
 def test_settings_have_none_unless_told():
     assert Settings().privacy is None

@@ -24,6 +24,7 @@ UNIT = "one trade"
 LARGEST_DELTA = 1e-3
 WEIGHTS_NOISE = 2.0
 """Noise of the weight lanes over that of all steps of a round taken together: they cost a fifth of its loss."""
+FASTEST, FASTEST_ROUNDS = 5e-3, 12
 _TOLERANCE = 1e-3
 
 
@@ -61,7 +62,8 @@ class Privacy:
         clip: longest pull of one row, L2, in vol points² per weight unit.
         batch: rows that a step's sum is divided by, whatever their true number: about as many as a busy desk of the
             federation is known to have in its window. A desk with fewer moves less, one with many more overshoots.
-        learning_rate: of plain gradient descent, in weight units² per vol point².
+        learning_rate: of plain gradient descent, in weight units² per vol point². By default 0.005 up to 12 rounds,
+            then less in proportion: else noise goes on shaking a surface that has arrived. See `pace`.
         weighted: updates carry weight lanes, which cost their share.
         weights_clip: most that one row adds to the weight lanes, L2, in vol² per weight unit².
         smoothing: as in `Settings`, between all neighbouring levels; the rows may not say where.
@@ -78,13 +80,13 @@ class Privacy:
     rate: float = 1.0
     clip: float = 20.0
     batch: float = 100.0
-    learning_rate: float = 5e-3
+    learning_rate: float | None = None
     weighted: bool = False
     weights_clip: float = 0.25
     smoothing: float = 2.0
 
     def __post_init__(self) -> None:
-        for name in ("epsilon", "delta", "steps", "rate", "clip", "batch", "learning_rate", "weights_clip"):
+        for name in ("epsilon", "delta", "steps", "rate", "clip", "batch", "weights_clip"):
             self._need(name, _finite(getattr(self, name)) and getattr(self, name) > 0, "a positive, finite number")
         self._need("smoothing", _finite(self.smoothing) and self.smoothing >= 0, "a finite number, zero or more")
         self._need("delta", self.delta <= LARGEST_DELTA, f"at most {LARGEST_DELTA:g}, below 1 / number of trades")
@@ -96,7 +98,8 @@ class Privacy:
             )
         for name, value in (("steps", self.steps), ("rounds", self.rounds)):
             self._need(name, value is None or (type(value) is int and value >= 1), "a positive whole number")
-        self._need("noise", self.noise is None or (_finite(self.noise) and self.noise > 0), "a positive number")
+        for name, value in (("noise", self.noise), ("learning_rate", self.learning_rate)):
+            self._need(name, value is None or (_finite(value) and value > 0), "a positive, finite number")
 
     def charge(self) -> Charge:
         """What each round gives away. With `rounds`, the least noise with which the budget lasts for all of them.
@@ -107,6 +110,11 @@ class Privacy:
         if self.noise is not None:
             return _charge(self.steps, self.rate, self.noise, self.weighted)
         return _least_noise(self.epsilon, self.delta, self.rounds, self.steps, self.rate, self.weighted)
+
+    @property
+    def pace(self) -> float:
+        """The learning rate, given or by default."""
+        return self.learning_rate or FASTEST * min(1.0, FASTEST_ROUNDS / (self.rounds or 1))
 
     def _need(self, name: str, good: bool, what: str) -> None:
         if not good:

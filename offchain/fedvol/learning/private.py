@@ -85,7 +85,7 @@ def fit(
     chance = Chance(seed, start.numpy(), rows)
     local = torch.nn.Parameter(start.clone())
     noisy = NoisySum(
-        torch.optim.SGD([local], lr=privacy.learning_rate),
+        torch.optim.SGD([local], lr=privacy.pace),
         noise_multiplier=privacy.charge().noise,
         max_grad_norm=privacy.clip,
         expected_batch_size=privacy.batch,

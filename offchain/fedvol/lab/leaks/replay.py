@@ -220,7 +220,7 @@ class Replay:
                 spread = privacy.charge().noise * privacy.clip
                 told = told + spread * torch.randn(start.shape, generator=noise, dtype=row.dtype)
             gradient = told / privacy.batch + privacy.smoothing * smooth(weights)
-            weights = weights - privacy.learning_rate * gradient
+            weights = weights - privacy.pace * gradient
         return weights
 
     def _force(self, slopes: Slopes, tapes: Tapes) -> Tensor:
