@@ -4,6 +4,6 @@ set -eu
 cd "$(dirname "$0")/.."
 grep -v '"torch==' pyproject.toml > toolchain/pyproject.toml
 trap 'rm -f toolchain/pyproject.toml' EXIT
-uv pip compile --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate \
+uv pip compile --universal --python-version 3.11 --no-emit-index-url --no-emit-package torch --no-header --no-annotate \
   --override toolchain/overrides.txt --extra contracts --extra plots --extra test --extra node \
   toolchain/pyproject.toml toolchain/extra.in -o requirements.lock "$@"

@@ -118,9 +118,12 @@ def run(
 def status(config: Config = Path("node.toml"), as_json: Json = False) -> None:
     """Shows what the journal and the chain say of this node, whether or not it runs. Needs no password.
 
+    With a privacy budget: epsilon spent and left, of one trade, over all rounds so far.
+
     Example: fedvol node status --config node.toml --json
     """
     from fedvol.commands.options import open_client
+    from fedvol.node.budget import account
     from fedvol.node.config import load_config
     from fedvol.node.journal import read_journal
     from fedvol.node.keystore import address_of
@@ -132,6 +135,7 @@ def status(config: Config = Path("node.toml"), as_json: Json = False) -> None:
     with read_journal(settings.data_dir) as journal:
         rounds = journal.latest(10) if journal else []
         waiting = journal.waiting() if journal else []
+        privacy = account(journal, settings.privacy).facts() if settings.privacy else {"privacy_epsilon": None}
     node = snapshot.node
     tokens, wei = client.claimable(address, snapshot.block)
     earned_tokens, earned_wei = client.claimed(address, snapshot.block)
@@ -154,7 +158,7 @@ def status(config: Config = Path("node.toml"), as_json: Json = False) -> None:
         "earned_tokens": earned_tokens,
         "earned_wei": earned_wei,
         "waiting_transactions": waiting,
-    }
+    } | privacy
     history = [
         {
             "round": part.number,

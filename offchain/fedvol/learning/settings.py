@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, fields
 
 from fedvol.errors import ConfigError
+from fedvol.learning.privacy import Privacy
 
 _MAY_BE_ZERO = ("proximal", "smoothing")
 
@@ -28,6 +29,7 @@ class Settings:
         few_rows: a desk whose rows weigh less than this in sum pulls in proportion.
         clip: longest move of a round, L2 in weight units.
         max_rows: at most this many rows, drawn by the seed, are used in a round; bounds its time.
+        privacy: trains by `fedvol.learning.private` under this budget instead; None trains without noise.
 
     Raises:
         ConfigError: a value with which training means nothing.
@@ -41,10 +43,13 @@ class Settings:
     few_rows: float = 20.0
     clip: float = 2.0
     max_rows: int = 4096
+    privacy: Privacy | None = None
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
+            if field.name == "privacy":
+                continue
             if not math.isfinite(value) or value < 0 or (value == 0 and field.name not in _MAY_BE_ZERO):
                 raise ConfigError(
                     f"Training with {field.name} = {value} means nothing.", "Use a positive, finite number."

@@ -84,9 +84,17 @@ class SsviPillars(Model):
             return vols.numpy()
 
     def train(self, weights: ArrayLike, rows: Rows, seed: bytes, settings: Settings) -> Floats:
+        if settings.privacy is not None:
+            from fedvol.learning import private  # brings Opacus
+
+            return private.fit(self.surface, self._roughness(None), weights, rows, seed, settings)
         return fit(self.surface, self._roughness(rows), weights, rows, seed, settings)
 
     def curvature(self, weights: ArrayLike, rows: Rows, seed: bytes, settings: Settings) -> Floats:
+        if settings.privacy is not None:
+            from fedvol.learning import private
+
+            return private.curvature(self.surface, weights, rows, seed, settings)
         return curvature(self.surface, weights, rows, seed, settings)
 
     def surface(self, weights: Tensor, market: Tensor, k: Tensor, T: Tensor) -> Tensor:
@@ -114,9 +122,9 @@ class SsviPillars(Model):
         logs = torch.log(self._times[1:]) + 2 * levels
         return torch.nn.functional.pad(torch.exp(torch.cummax(logs, dim=1).values), (1, 0))
 
-    def _roughness(self, rows: Rows) -> Callable[[Tensor], Tensor]:
+    def _roughness(self, rows: Rows | None) -> Callable[[Tensor], Tensor]:
         """Squared slope d level / d ln T, integrated over ln T between the first and last level that the rows
-        touch.
+        touch; between all levels where the rows may not say.
 
         A level on an expiry of the rows is held; the farther the nearest expiry, the more it follows its
         neighbours.
@@ -124,7 +132,9 @@ class SsviPillars(Model):
         pillars, gaps = self._times[1:].numpy(), torch.diff(torch.log(self._times[1:]))
         seen = torch.zeros((self._markets, len(pillars)), dtype=torch.float64)
         inside = torch.zeros((self._markets, len(pillars) - 1), dtype=torch.bool)
-        for market in np.unique(rows.market):
+        if rows is None:
+            inside[:] = True
+        for market in np.unique(rows.market) if rows is not None else ():
             T = np.clip(np.unique(rows.T[rows.market == market]), pillars[0], pillars[-1])
             hats = np.array([np.interp(T, pillars, hat).max() for hat in np.eye(len(pillars))])
             first, last = np.flatnonzero(hats)[[0, -1]]

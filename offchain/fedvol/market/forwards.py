@@ -12,6 +12,9 @@ from fedvol.market.schema import MS_PER_YEAR
 _PAIR_WITHIN_MS = 5 * 60_000
 _NEAR_WITHIN_MS = 15 * 60_000
 
+FROM_NEIGHBOURS = "from parity or the nearest row of its expiry"
+"""In the note of a tape where one row's forward hangs on others."""
+
 
 def fill(frame: pd.DataFrame, notes: list[str]) -> NDArray[np.float64]:
     """Forwards in USD for half-way records that are options with good terms; NaN where nothing tells one.
@@ -40,7 +43,7 @@ def fill(frame: pd.DataFrame, notes: list[str]) -> NDArray[np.float64]:
             known
         ]
         points = pd.concat([points, _parity(frame)], ignore_index=True).sort_values("ts", kind="stable")
-        take(_nearest(frame, points), "from parity or the nearest row of its expiry")
+        take(_nearest(frame, points), FROM_NEIGHBOURS)
         take(index, "taken from index")
     return forward
 

@@ -45,12 +45,12 @@ def row_hash(frame: pd.DataFrame) -> NDArray[np.uint64]:
     return state
 
 
-def window(frame: pd.DataFrame, hours: float) -> pd.DataFrame:
-    """The rows of the last `hours` before the newest row, that one included."""
+def window(frame: pd.DataFrame, hours: float, end_ms: float | None = None) -> pd.DataFrame:
+    """The rows of the last `hours` before `end_ms`, by default before the newest row, that one included."""
     if frame.empty:
         return frame
     ts = frame["ts_ms"].to_numpy(np.int64)
-    return frame[ts > ts.max() - hours * MS_PER_HOUR]
+    return frame[ts > (ts.max() if end_ms is None else end_ms) - hours * MS_PER_HOUR]
 
 
 def _mix(state: NDArray[np.uint64]) -> NDArray[np.uint64]:

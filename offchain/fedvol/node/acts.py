@@ -28,6 +28,7 @@ from fedvol.chain.outbox import (
     explain_revert,
 )
 from fedvol.errors import ChainError, ConfigError
+from fedvol.node.budget import Budget
 from fedvol.node.config import NodeConfig
 from fedvol.node.decide import Act, Action, bond_to_propose
 from fedvol.node.journal import COMMITTED, REVEALED, Journal, Prepared
@@ -56,6 +57,7 @@ class Acts:
         trainer: Trainer,
         outbox: Outbox,
         sight: Sight,
+        budget: Budget,
     ) -> None:
         self._config = config
         self._client = client
@@ -65,6 +67,7 @@ class Acts:
         self._trainer = trainer
         self._outbox = outbox
         self._sight = sight
+        self._budget = budget
 
     def do(self, action: Action, s: Snapshot) -> None:
         """Has the act mined.
@@ -176,6 +179,7 @@ class Acts:
             return known
         where = RoundId(self._client.deployment.chain_id, self._client.federation.address, number, seed)
         started = time.monotonic()
+        self._budget.charge(number, seed)
         data = self._trainer.update(
             self._client.model(s.version, s.block),
             Rule.from_params(s.params),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from pydantic.dataclasses import dataclass as checked_dataclass
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from fedvol.errors import ConfigError
+from fedvol.learning.privacy import Privacy
 from fedvol.learning.settings import Settings
 
 PREFIX = "FEDVOL_NODE_"
@@ -22,6 +24,11 @@ PASSWORD = "FEDVOL_PASSWORD"
 @checked_dataclass(config=ConfigDict(extra="forbid"), frozen=True)
 class Training(Settings):
     """`fedvol.learning.settings.Settings`, with types checked and unknown names refused."""
+
+
+@checked_dataclass(config=ConfigDict(extra="forbid"), frozen=True)
+class PrivacyBudget(Privacy):
+    """`fedvol.learning.privacy.Privacy`, likewise."""
 
 
 class NodeConfig(BaseSettings):
@@ -48,6 +55,7 @@ class NodeConfig(BaseSettings):
         window_hours: train on the newest part of the tape.
         holdout: share of the tape's rows, chosen by hash, that never trains.
         training: see `Training`.
+        privacy: see `PrivacyBudget`; without it the node trains without noise.
         storage: folder, or ipfs+http://host:port.
         data_dir: the node's journal.
         poll_seconds: between two looks at the chain.
@@ -81,6 +89,7 @@ class NodeConfig(BaseSettings):
     window_hours: float = Field(default=24.0, gt=0)
     holdout: float = Field(default=0.5, ge=0, lt=1)
     training: Training = Training()
+    privacy: PrivacyBudget | None = None
 
     storage: str
     data_dir: Path
@@ -93,6 +102,13 @@ class NodeConfig(BaseSettings):
             raise ValueError("must begin with http:// or https://")
         return value
 
+    @field_validator("training")
+    @classmethod
+    def _has_no_budget(cls, value: Training) -> Training:
+        if value.privacy is not None:
+            raise ValueError("privacy is a section of its own, [privacy]")
+        return value
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -103,6 +119,10 @@ class NodeConfig(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[Any, ...]:
         return env_settings, init_settings  # the environment wins over the file's content
+
+    def settings(self) -> Settings:
+        """How to train: `training` under `privacy`."""
+        return replace(self.training, privacy=self.privacy)
 
     def password(self) -> str:
         """The key file's password.
@@ -162,7 +182,8 @@ def _explain(path: Path, error: ValidationError) -> ConfigError:
     key = ".".join(str(part) for part in first["loc"])
     others = f" ({len(more)} more)" if more else ""
     if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        known = sorted(Training.__dataclass_fields__ if "." in key else NodeConfig.model_fields)
+        sections = {"training": Training.__dataclass_fields__, "privacy": PrivacyBudget.__dataclass_fields__}
+        known = sorted(sections[str(first["loc"][0])] if "." in key else NodeConfig.model_fields)
         return ConfigError(f"{path}: unknown key {key!r}{others}.", f"Known are: {', '.join(known)}.")
     if first["type"] == "missing":
         return ConfigError(f"{path}: {key!r} is missing{others}.", f"Add it, or set {PREFIX}{key.upper()}.")
@@ -264,4 +285,11 @@ TEMPLATE = """\
 # [training]
 # steps = 40
 # learning_rate = 0.05
+
+# Differential privacy of one trade: epsilon at delta over all these rounds; then the node sits rounds out. Every value
+# is public: choose none by looking at your tape.
+# [privacy]
+# epsilon = 4.0
+# delta = 1e-5
+# rounds = 100
 """

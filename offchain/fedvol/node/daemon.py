@@ -22,6 +22,7 @@ from fedvol.chain.federation import FederationClient, Snapshot
 from fedvol.chain.outbox import FeesTooHigh, NoFunds, Outbox, Reverted, Unmined, WouldRevert, call_rpc
 from fedvol.errors import ChainError, ConfigError, FedvolError, StorageError
 from fedvol.node.acts import Acts
+from fedvol.node.budget import Budget
 from fedvol.node.config import NodeConfig
 from fedvol.node.decide import Roles, decide
 from fedvol.node.journal import Journal, Owner, open_journal
@@ -81,8 +82,9 @@ class Node:
         self._stopped_at = 0.0
         source = Bytes(client, storage)
         watchtower = Watchtower(client, source, account.address, trainer.spec.dimension, config.confirmations)
-        self._sight = Sight(client, account.address, journal, source, watchtower, self._roles)
-        self.acts = Acts(config, client, account, journal, storage, trainer, outbox, self._sight)
+        budget = Budget(journal, config.privacy)
+        self._sight = Sight(client, account.address, journal, source, watchtower, self._roles, budget)
+        self.acts = Acts(config, client, account, journal, storage, trainer, outbox, self._sight, budget)
 
     # ------------------------------------------------------------------ the loop
 
@@ -165,7 +167,7 @@ def open_node(config: NodeConfig) -> Iterator[Node]:
         trainer = Trainer(
             deployment.spec,
             config.tape,
-            config.training,
+            config.settings(),
             desk_column=config.desk_column,
             desk=config.desk,
             hours=config.window_hours,

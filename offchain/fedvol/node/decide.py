@@ -43,6 +43,7 @@ class View:
 
     Attributes:
         can_open: the journal holds this round's update and salt.
+        can_afford: the privacy budget has room for this round's.
         waited: seconds of chain time for which this process has seen the round stand where it stands.
         missing: nodes whose revealed bytes it cannot get, and that can be demanded.
         answerable: nodes whose demanded bytes it has.
@@ -52,6 +53,7 @@ class View:
     """
 
     can_open: bool = False
+    can_afford: bool = True
     waited: int = 0
     missing: tuple[str, ...] = ()
     answerable: tuple[str, ...] = ()
@@ -119,7 +121,7 @@ def bond_to_propose(s: Snapshot) -> int:
 
 
 def _take_part(s: Snapshot, node: NodeState, view: View, roles: Roles) -> Action | None:
-    if _may_commit(s, node):
+    if view.can_afford and _may_commit(s, node):
         return Action(Act.COMMIT)
     if s.phase == Phase.REVEAL and _ballot(s, node) == COMMITTED and view.can_open:
         return Action(Act.REVEAL)

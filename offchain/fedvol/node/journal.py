@@ -18,6 +18,7 @@ from typing import TypeVar
 
 from fedvol.chain.outbox import Attempt
 from fedvol.errors import ConfigError, FedvolError
+from fedvol.learning.privacy import Charge
 from fedvol.protocol.vector import content_id
 
 FILE = "journal.sqlite"
@@ -32,6 +33,10 @@ CREATE TABLE IF NOT EXISTS owner (
 CREATE TABLE IF NOT EXISTS rounds (
     number INTEGER NOT NULL, seed TEXT NOT NULL, version INTEGER NOT NULL, bytes BLOB NOT NULL, salt BLOB NOT NULL,
     commitment TEXT NOT NULL, step TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (number, seed)
+);
+CREATE TABLE IF NOT EXISTS charges (
+    number INTEGER NOT NULL, seed TEXT NOT NULL, steps INTEGER NOT NULL, rate REAL NOT NULL, noise REAL NOT NULL,
+    weights_noise REAL NOT NULL, PRIMARY KEY (number, seed)
 );
 CREATE TABLE IF NOT EXISTS outbox (
     hash BLOB PRIMARY KEY, purpose TEXT NOT NULL, nonce INTEGER NOT NULL, raw BLOB NOT NULL, max_fee TEXT NOT NULL,
@@ -117,6 +122,24 @@ class Journal:
     def latest(self, count: int) -> list[Prepared]:
         """The last rounds this node trained for, the newest first."""
         return [_prepared(row) for row in self._query("SELECT * FROM rounds ORDER BY at DESC LIMIT ?", count)]
+
+    # ------------------------------------------------------------------ privacy (`fedvol.node.budget`)
+
+    def charge(self, number: int, seed: int, paid: Charge) -> None:
+        """Writes what a round takes, durably. Of one round the last stands: what an earlier try would have sent, never
+        left, or the round would be prepared."""
+        values = (number, f"{seed:016x}", paid.steps, paid.rate, paid.noise, paid.weights_noise)
+        self._write("INSERT OR REPLACE INTO charges VALUES (?, ?, ?, ?, ?, ?)", *values)
+
+    def charges(self, without: tuple[int, int] = (-1, 0)) -> list[Charge]:
+        """What all rounds took, but for one (number, seed)."""
+        other = "SELECT steps, rate, noise, weights_noise FROM charges WHERE NOT (number = ? AND seed = ?)"
+        return [Charge(*row) for row in self._query(other, without[0], f"{without[1]:016x}")]
+
+    def uncharged(self) -> int:
+        """How many rounds were trained and not paid for."""
+        paid = "SELECT * FROM charges c WHERE c.number = r.number AND c.seed = r.seed"
+        return self._query(f"SELECT count(*) FROM rounds r WHERE NOT EXISTS ({paid})")[0][0]
 
     # ------------------------------------------------------------------ outbox (`fedvol.chain.outbox.AttemptLog`)
 

@@ -6,6 +6,7 @@ import structlog
 
 from fedvol.chain.federation import COMMITTED, FederationClient, Phase, Reveal, Snapshot
 from fedvol.chain.outbox import call_rpc
+from fedvol.node.budget import Budget
 from fedvol.node.decide import Act, Action, Roles, View
 from fedvol.node.faults import faults
 from fedvol.node.journal import Journal
@@ -39,6 +40,7 @@ class Sight:
         source: Bytes,
         watchtower: Watchtower,
         roles: Roles,
+        budget: Budget,
     ) -> None:
         self.bytes = source
         self.answers: dict[str, tuple[Reveal, bytes]] = {}
@@ -47,6 +49,7 @@ class Sight:
         self._journal = journal
         self._watchtower = watchtower
         self._roles = roles
+        self._budget = budget
         self._standing: tuple[object, ...] = ()
         self._standing_since = 0
         self._purse: list[Action] = []
@@ -74,6 +77,7 @@ class Sight:
         reports = faults(self._client, s, self._account) if self._roles.keeper else []
         return View(
             can_open=part is not None,
+            can_afford=self._can_afford(s, part is not None),
             waited=s.time - self._standing_since,
             missing=tuple(n for n in missing if not self._is_refused(Action(Act.DEMAND, n), s)),
             answerable=tuple(n for n in self.answers if not self._is_refused(Action(Act.ANSWER, n), s)),
@@ -95,6 +99,10 @@ class Sight:
     def tried(self, action: Action) -> None:
         """A claim is due again only when the round has moved."""
         self._purse = [due for due in self._purse if due != action]
+
+    def _can_afford(self, s: Snapshot, trained: bool) -> bool:
+        asked = s.phase == Phase.COMMIT and s.node.seat is not None and not _has_committed(s)
+        return not asked or self._budget.allows(s.clock.number, s.clock.seed, trained)
 
     def _is_refused(self, action: Action, s: Snapshot) -> bool:
         return (s.clock.number, s.proposal.failures, action) in self._refused

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fedvol.errors import TapeError
+import pandas as pd
+
+from fedvol.errors import ConfigError, TapeError
 from fedvol.learning.model import ModelSpec, build
 from fedvol.learning.quantize import to_update, to_weighted
 from fedvol.learning.rows import Rows, rows_from_tape
 from fedvol.learning.settings import Settings
+from fedvol.market.forwards import FROM_NEIGHBOURS
 from fedvol.market.holdout import split_holdout, window
 from fedvol.market.tape import load_tape
 from fedvol.protocol.rule import Rule
@@ -25,8 +30,10 @@ class Trainer:
     Args:
         spec: JSON form of the federation's `ModelSpec`.
         tape: file or folder; read again when it has changed.
-        hours: the newest part of it that is used.
+        hours: the newest part of it that is used. Under privacy it is counted back from `clock`: counted from the
+            newest row, one more row would push out others.
         holdout: share of the rows that never trains.
+        clock: seconds since 1970.
 
     Raises:
         ConfigError: this fedvol cannot train such a model.
@@ -42,6 +49,7 @@ class Trainer:
         desk: str | None = None,
         hours: float = 24.0,
         holdout: float = 0.5,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.spec = ModelSpec.from_json(json.dumps(spec))
         self._model = build(self.spec)
@@ -51,18 +59,23 @@ class Trainer:
         self._desk = desk
         self._hours = hours
         self._holdout = holdout
-        self._read: tuple[_Signature, Rows] | None = None
+        self._clock = clock
+        self._read: tuple[_Signature, pd.DataFrame] | None = None
+        self._cut: tuple[float | None, Rows] | None = None
 
     def rows(self) -> Rows:
-        """The rows that train now.
+        """The rows that train now; under privacy there may be none.
 
         Raises:
-            TapeError: the tape cannot be read, or has no row for this model.
+            TapeError: the tape cannot be read, or cannot be used.
         """
         signature = _signature(self._tape)
         if self._read is None or self._read[0] != signature:
-            self._read = signature, self._load()
-        return self._read[1]
+            self._read, self._cut = (signature, self._load()), None
+        end_ms = None if self._settings.privacy is None else 1000 * self._clock()
+        if self._cut is None or self._cut[0] != end_ms:
+            self._cut = end_ms, self._select(self._read[1], end_ms)
+        return self._cut[1]
 
     def update(self, model: bytes, rule: Rule, secret: bytes) -> bytes:
         """Trains from a model and packs the move.
@@ -76,6 +89,12 @@ class Trainer:
             TapeError: see `rows`.
             WireError: the model is not of this spec, or training diverged.
         """
+        privacy = self._settings.privacy
+        if privacy is not None and privacy.weighted != rule.weighted:
+            raise ConfigError(
+                f"The federation's updates are {'' if rule.weighted else 'not '}weighted, the budget says otherwise.",
+                f"Set weighted = {str(rule.weighted).lower()} under [privacy]; the noise depends on it.",
+            )
         weights = unpack_model(model, self.spec.dimension)
         start, rows = self.spec.to_float(weights), self.rows()
         local = self._model.train(start, rows, secret, self._settings)
@@ -85,11 +104,20 @@ class Trainer:
         sure = self._model.curvature(start, rows, secret, self._settings)
         return pack_weighted(*to_weighted(update, sure, rule, secret))
 
-    def _load(self) -> Rows:
-        frame = load_tape(self._tape, self._desk_column, self._desk).rows
-        train, _ = split_holdout(window(frame, self._hours), self._holdout)
+    def _load(self) -> pd.DataFrame:
+        tape = load_tape(self._tape, self._desk_column, self._desk)
+        derived = [note for note in tape.notes if FROM_NEIGHBOURS in note]
+        if derived and self._settings.privacy is not None:
+            raise TapeError(
+                f"{self._tape} gives some rows no forward of their own ({derived[0]}): one trade would change others.",
+                "Give every row its forward, or turn privacy off.",
+            )
+        return tape.rows
+
+    def _select(self, frame: pd.DataFrame, end_ms: float | None) -> Rows:
+        train, _ = split_holdout(window(frame, self._hours, end_ms), self._holdout)
         rows = rows_from_tape(train, self.spec.markets)
-        if not len(rows):
+        if not len(rows) and self._settings.privacy is None:
             raise TapeError(
                 f"{self._tape} has no row of {', '.join(self.spec.markets)} to train on in its last {self._hours:g} h.",
                 "Look at it with `fedvol market inspect`; raise window_hours, or lower holdout.",

@@ -1,0 +1,1 @@
+"""What is measured. A package, as one that some dependency installs has the same name."""
