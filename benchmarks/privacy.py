@@ -165,7 +165,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=8, help="runs with other noise for each epsilon")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--learning-rate", type=float, help="by default what the number of rounds makes it")
-    parser.add_argument("--write", action="store_true", help=f"{RESULT.name} and docs/img/{PICTURE.name}")
+    parser.add_argument("--write", action="store_true", help=f"{RESULT.name} and docs/images/{PICTURE.name}")
     arguments = parser.parse_args()
     plan = Privacy(epsilon=1.0, delta=DELTA, rounds=arguments.rounds, learning_rate=arguments.learning_rate)
     model = build(ssvi_spec())

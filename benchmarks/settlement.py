@@ -22,8 +22,8 @@ OUT = ROOT / "benchmarks" / "settlement.json"
 sys.path.insert(0, str(ROOT))
 
 from scripts._anvil import anvil  # noqa: E402
+from tests.contracts.arena import implementations  # noqa: E402
 from tests.contracts.crowd import Crowd  # noqa: E402
-from tests.contracts.gas_cases import CONTRACTS  # noqa: E402
 from tests.contracts.wallets import Reverted  # noqa: E402
 
 from fedvol.protocol.rule import RuleKind  # noqa: E402
@@ -42,7 +42,7 @@ MOST_STEPS = 16
 
 
 def parts(project, founder, guardian) -> SimpleNamespace:
-    codes = [founder.deploy(getattr(project, name)) for name in CONTRACTS[:6]]
+    codes = implementations(project, founder)
     return SimpleNamespace(
         founder=founder,
         guardian=guardian,

@@ -8,12 +8,16 @@ import {IFederation, IFederationTypes} from "./interfaces/IFederation.sol";
 import {BallotLib, BallotWord} from "./libraries/BallotLib.sol";
 import {ClockWord} from "./libraries/ClockLib.sol";
 import {CommitLib} from "./libraries/CommitLib.sol";
+import {MaskLib} from "./libraries/MaskLib.sol";
+import {Roll} from "./libraries/RollLib.sol";
 import {VectorLib} from "./libraries/VectorLib.sol";
 
 /// @title Duties: the specification is IDuties.
 contract Duties is IDuties, Initializable {
     uint256 private constant MOST_DOUBLINGS = 3;
     uint256 private constant ABSENCES_TO_SUSPEND = 2;
+    /// @dev In a row. One saboteur among K seats in clusters of m taints each other node in (m - 1) / (K - 1) of its epochs.
+    uint256 private constant VOID_EPOCHS_TO_SUSPEND = 4;
     uint256 private constant MOST_TIP = 2 gwei;
     /// @dev What `answer` spends before and after it counts: dispatch, and two credits to accounts that had none.
     uint256 private constant GAS_ASIDE = 48_000;
@@ -43,7 +47,7 @@ contract Duties is IDuties, Initializable {
 
     /// @inheritdoc IDuties
     function reportAbsence(address node) external {
-        (ClockWord c, BallotWord ballot) = _words(node);
+        (ClockWord c, BallotWord ballot,) = _words(node);
         Record storage record = _records[node];
         uint24 round = c.number();
         bool absent = c.isCommitOver() && ballot.round() != round && record.absentRound != round
@@ -60,7 +64,7 @@ contract Duties is IDuties, Initializable {
 
     /// @inheritdoc IDuties
     function reportSilence(address node) external {
-        (ClockWord c, BallotWord ballot) = _words(node);
+        (ClockWord c, BallotWord ballot,) = _words(node);
         // Where too few committed, nobody was asked to reveal.
         bool late = ballot.round() == c.number() && c.hasCommitQuorum() && block.timestamp >= c.revealEnd();
         if (ballot.state() != BallotLib.COMMITTED || !late) revert NotSilent(node);
@@ -73,7 +77,7 @@ contract Duties is IDuties, Initializable {
 
     /// @inheritdoc IDuties
     function demand(address node) external payable {
-        (ClockWord c, BallotWord ballot) = _words(node);
+        (ClockWord c, BallotWord ballot,) = _words(node);
         IFederationTypes.Params memory p = federation.params();
         (IFederationTypes.Phase now_,) = federation.phase();
         bool open = now_ == IFederationTypes.Phase.Availability && c.acceptsDemands(p.demandWindow);
@@ -81,7 +85,6 @@ contract Duties is IDuties, Initializable {
             revert NotDemandable(node, c.answerEnd(p.demandWindow));
         }
         if (msg.value != p.demandBond) revert WrongDemandBond(msg.value, p.demandBond);
-        _giveBack(node);
         _demands[node] = Demand(msg.sender, c.number(), uint72(msg.value));
         federation.mark(node, BallotLib.DEMANDED);
         emit Demanded(c.number(), node, msg.sender, msg.value);
@@ -90,7 +93,7 @@ contract Duties is IDuties, Initializable {
     /// @inheritdoc IDuties
     function answer(address node, bytes32 annex, bytes32 salt, bytes calldata data) external {
         uint256 gasBefore = gasleft();
-        (ClockWord c, BallotWord ballot) = _words(node);
+        (ClockWord c, BallotWord ballot,) = _words(node);
         IFederationTypes.Params memory p = federation.params();
         uint24 round = c.number();
         if (
@@ -114,23 +117,50 @@ contract Duties is IDuties, Initializable {
 
     /// @inheritdoc IDuties
     function reportUnanswered(address node) external {
-        (ClockWord c, BallotWord ballot) = _words(node);
+        (ClockWord c, BallotWord ballot,) = _words(node);
+        IFederationTypes.Params memory p = federation.params();
         Demand memory asked = _demands[node];
-        bool late = asked.round != c.number() || block.timestamp >= c.answerEnd(federation.params().demandWindow);
+        bool late = asked.round != c.number() || block.timestamp >= c.answerEnd(p.demandWindow);
         if (ballot.state() != BallotLib.DEMANDED || ballot.round() != asked.round || !late) revert NotDemanded(node);
-        _giveBack(node);
+        delete _demands[node];
+        _credit(asked.by, asked.bond);
         federation.mark(node, BallotLib.DROPPED);
-        uint256 taken = _punish(node, 2 * uint256(federation.params().silencePenalty), asked.by, false);
+        uint256 taken = _punish(node, 2 * uint256(p.silencePenalty), asked.by, false);
         emit UnansweredReported(asked.round, node, asked.by, taken);
     }
 
+    // ------------------------------------------------------------------ masks
+
     /// @inheritdoc IDuties
-    function reclaim(address node) external {
-        (ClockWord c,) = _words(node);
-        uint24 round = _demands[node].round;
-        if (_demands[node].by == address(0) || round == c.number()) revert NotDemanded(node);
-        _giveBack(node);
+    function reportVeiled(address node) external {
+        (ClockWord c, BallotWord ballot, Roll roll) = _words(node);
+        uint256 m = c.clusterSize();
+        uint256 seat = ballot.seat();
+        bool veiled = m > 1 && ballot.counts(c.number()) && roll.isVeiled(seat) && roll.isViable(seat / m, m);
+        if (!veiled || !c.isUnmaskingOver(roll)) revert NotVeiled(node);
+        federation.mark(node, BallotLib.VEILED);
+        uint256 taken = _punish(node, Math.ceilDiv(3 * uint256(federation.params().silencePenalty), 2), msg.sender, false);
+        emit VeiledReported(c.number(), node, msg.sender, taken);
     }
+
+    /// @inheritdoc IDuties
+    function reportVoid(address node) external {
+        (ClockWord c, BallotWord ballot,) = _words(node);
+        uint24 epoch = c.epochStart();
+        Record storage record = _records[node];
+        bool void_ = c.stage() == IFederationTypes.Phase.Final && ballot.counts(c.number())
+            && MaskLib.isClaimed(federation.proposal().voids, ballot.seat() / c.clusterSize());
+        if (!void_ || record.voidEpoch == epoch) revert NotVoid(node);
+        // A whole epoch in between in which its cluster held starts the count anew.
+        bool again = record.voids != 0 && epoch - record.voidEpoch <= federation.params().epochRounds;
+        uint8 voids = again ? record.voids + 1 : 1;
+        bool suspend = voids >= VOID_EPOCHS_TO_SUSPEND;
+        (record.voids, record.voidEpoch) = (suspend ? 0 : voids, epoch);
+        federation.punish(node, 0, msg.sender, suspend);
+        emit VoidReported(c.number(), node, msg.sender, voids, suspend);
+    }
+
+    // ------------------------------------------------------------------ refunds
 
     /// @inheritdoc IDuties
     function claim() external returns (uint256 amount) {
@@ -156,11 +186,11 @@ contract Duties is IDuties, Initializable {
 
     // ------------------------------------------------------------------ inside
 
-    function _words(address node) private view returns (ClockWord, BallotWord) {
+    function _words(address node) private view returns (ClockWord, BallotWord, Roll) {
         address[] memory one = new address[](1);
         one[0] = node;
-        (ClockWord c, BallotWord[] memory ballots) = federation.words(one);
-        return (c, ballots[0]);
+        (ClockWord c, Roll roll, BallotWord[] memory ballots) = federation.words(one);
+        return (c, ballots[0], roll);
     }
 
     function _punish(address node, uint256 penalty, address beneficiary, bool suspend) private returns (uint256) {
@@ -168,12 +198,6 @@ contract Duties is IDuties, Initializable {
         uint256 amount = penalty << Math.min(record.faults, MOST_DOUBLINGS);
         if (record.faults < type(uint8).max) ++record.faults;
         return federation.punish(node, amount, beneficiary, suspend);
-    }
-
-    function _giveBack(address node) private {
-        Demand memory asked = _demands[node];
-        delete _demands[node];
-        _credit(asked.by, asked.bond);
     }
 
     function _credit(address account, uint256 amount) private {

@@ -6,24 +6,27 @@ import {Initializable} from "@openzeppelin/contracts/proxy/utils/Initializable.s
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {Pausable} from "@openzeppelin/contracts/utils/Pausable.sol";
 import {IFederation} from "./interfaces/IFederation.sol";
+import {IKeyring} from "./interfaces/IKeyring.sol";
 import {IModelRegistry} from "./interfaces/IModelRegistry.sol";
+import {IRulebook} from "./interfaces/IRulebook.sol";
 import {IStakeVault} from "./interfaces/IStakeVault.sol";
 import {BallotLib, BallotWord} from "./libraries/BallotLib.sol";
 import {ClockLib, ClockWord} from "./libraries/ClockLib.sol";
 import {CommitLib} from "./libraries/CommitLib.sol";
+import {MaskLib} from "./libraries/MaskLib.sol";
 import {ParamsLib} from "./libraries/ParamsLib.sol";
-import {RuleLib} from "./libraries/RuleLib.sol";
+import {Roll, RollLib} from "./libraries/RollLib.sol";
 import {SeatLib} from "./libraries/SeatLib.sol";
-import {VectorLib} from "./libraries/VectorLib.sol";
 
 /// @title Federation: the specification is IFederation.
 contract Federation is IFederation, Initializable, AccessControl, Pausable {
-    using ParamsLib for Params;
-
     bytes32 public constant GUARDIAN = keccak256("GUARDIAN");
+    bytes32 public constant MEMBER = keccak256("MEMBER");
 
     uint8 internal constant NO_SEAT = type(uint8).max;
     uint256 internal constant EXITS_AT_OPENING = 8;
+    uint256 private constant IN_FORCE = 0;
+    uint256 private constant SCHEDULED = 1;
 
     struct Epoch {
         uint64 seed;
@@ -31,16 +34,20 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
         bool redraw;
     }
 
+    IRulebook private immutable RULEBOOK;
+
     ClockWord private _clock;
+    Roll private _roll;
     Epoch private _epoch;
     Proposal private _proposal;
-    Params private _params;
-    Params private _scheduled;
+    /// @dev Those in force, and those for the next opening. An array, so that one piece of code writes either.
+    Params[2] private _sets;
     bool private _hasScheduled;
     uint16 private _dimension;
 
     IStakeVault public vault;
     IModelRegistry public registry;
+    IKeyring public keyring;
     address private _settlement;
     address private _duties;
 
@@ -51,17 +58,19 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
     address[] private _exits;
     uint256 private _exitsDone;
 
-    constructor() {
+    constructor(IRulebook rulebook) {
+        RULEBOOK = rulebook;
         _disableInitializers();
     }
 
     /// @inheritdoc IFederation
     function initialize(
-        Params calldata params_,
+        Params memory params_,
         IStakeVault vault_,
         IModelRegistry registry_,
         address settlement_,
         address duties_,
+        IKeyring keyring_,
         address admin,
         address guardian
     ) external initializer {
@@ -69,14 +78,16 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
             revert ZeroAddress();
         }
         if (vault_.federation() != address(this) || registry_.federation() != address(this)) revert ZeroAddress();
-        params_.check();
+        RULEBOOK.checkParams(params_);
         vault = vault_;
         registry = registry_;
         _settlement = settlement_;
         _duties = duties_;
+        keyring = keyring_;
         _dimension = registry_.dimension();
         _grantRole(DEFAULT_ADMIN_ROLE, admin);
         _grantRole(GUARDIAN, guardian);
+        _setRoleAdmin(MEMBER, GUARDIAN);
         _applyParams(params_, 0);
     }
 
@@ -85,8 +96,10 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
     /// @inheritdoc IFederation
     function join(uint256 amount) external {
         if (_memberOf[msg.sender].status != Status.None) revert AlreadyMember(msg.sender);
+        if (_sets[IN_FORCE].closed) _checkRole(MEMBER);
+        if (_sets[IN_FORCE].clusterSize > 1 && !keyring.has(msg.sender)) revert NoKey(msg.sender);
         uint256 total = vault.bondOf(msg.sender).amount + amount;
-        if (total < _params.bond) revert BondTooSmall(total, _params.bond);
+        if (total < _sets[IN_FORCE].bond) revert BondTooSmall(total, _sets[IN_FORCE].bond);
         _memberOf[msg.sender] = Member(Status.Joining, uint32(_members.length));
         _members.push(msg.sender);
         // Written once here, so that the first round's commit costs what every later one does.
@@ -119,11 +132,11 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
         // Before new parameters: who leaves because of them unbonds under the old ones.
         _settleExits(EXITS_AT_OPENING);
         if (_hasScheduled) {
-            _applyParams(_scheduled, number);
+            _applyParams(_read(SCHEDULED), number);
             _hasScheduled = false;
             _epoch.redraw = true;
         }
-        Params memory p = _readParams();
+        Params memory p = _read(IN_FORCE);
         uint256 epochStart = c.epochStart();
         if (epochStart == 0 || _epoch.redraw || number >= epochStart + p.epochRounds) {
             // A new epoch: the queue joins, and every seat is drawn anew with this round's seed.
@@ -136,6 +149,7 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
 
         _clock = ClockLib.opened(number, epochStart, p, selected, Math.ceilDiv(selected * p.quorumBps, 10_000));
         uint40 seedBlock = uint40(block.number + p.seedDelay);
+        if (p.clusterSize > 1) _roll = RollLib.blank(p.demandWindow, p.unmaskWindow);
         _proposal = Proposal(address(0), uint40(block.timestamp), seedBlock, 0, 0, 0);
         emit RoundOpened(number, seedBlock, uint8(selected), uint32(count));
     }
@@ -148,7 +162,7 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
         if (block.number <= seedBlock) revert TooEarly(seedBlock + 1);
         bytes32 hash = blockhash(seedBlock);
         if (hash == 0) {
-            _proposal.seedBlock = uint40(block.number + _params.seedDelay);
+            _proposal.seedBlock = uint40(block.number + _sets[IN_FORCE].seedDelay);
             emit RoundRearmed(c.number(), _proposal.seedBlock);
             return;
         }
@@ -166,6 +180,8 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
         BallotWord ballot = _ballots[msg.sender];
         uint24 number = c.number();
         if (ballot.round() == number) revert AlreadyCommitted(msg.sender);
+        // The ballot is all that remembers it.
+        if (ballot.state() == BallotLib.DEMANDED) revert UnansweredDemand(msg.sender);
         // A ballot of this epoch still knows its seat; an older one, or none, asks the shuffle once.
         uint8 seat = ballot.round() >= c.epochStart() ? ballot.seat() : _drawSeat(msg.sender);
         if (seat >= c.selected()) revert NotSelected(msg.sender);
@@ -189,38 +205,58 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
 
         _ballots[msg.sender] = ballot.withState(BallotLib.REVEALED);
         _clock = c.countReveal();
+        if (c.clusterSize() > 1) _roll = _roll.reveal(ballot.seat());
         emit Revealed(number, msg.sender, contentId, annex, salt);
     }
 
     /// @inheritdoc IFederation
-    function propose(bytes calldata model) external {
+    function unmask(uint96 missing, bytes32 contentId, bytes32 salt, bytes32[] calldata keys) external {
+        ClockWord c = _clock;
+        Roll roll = _roll;
+        if (!c.acceptsUnmasking(roll)) revert WrongPhase(_phase(c), Phase.Unmask);
+        BallotWord ballot = _ballots[msg.sender];
+        uint24 number = c.number();
+        if (!ballot.counts(number)) revert NothingToUnmask(msg.sender);
+        if (missing != roll.missing()) revert SurvivorsChanged(roll.missing());
+        uint256 seat = ballot.seat();
+        if (!roll.isVeiled(seat)) revert AlreadyUnmasked(msg.sender);
+        uint256 m = c.clusterSize();
+        if (!roll.isViable(seat / m, m)) revert ClusterVoid(seat / m);
+        bytes32 annex = MaskLib.annex(keys, roll.missingIn(seat / m, m), m);
+        if (ballot.commitment() != CommitLib.commitment(number, c.seed(), msg.sender, contentId, annex, salt)) {
+            revert CommitmentMismatch(msg.sender);
+        }
+
+        roll = roll.unmask(seat);
+        _roll = roll;
+        if (roll.isUnveiled(c.selected())) _clock = c.settleInto(Phase.Propose);
+        emit Unmasked(number, msg.sender, keys);
+    }
+
+    /// @inheritdoc IFederation
+    function propose(bytes calldata model, uint256 voids) external {
         ClockWord c = _clock;
         Phase now_ = _phase(c);
         if (now_ != Phase.Propose) revert WrongPhase(now_, Phase.Propose);
         Member memory member = _memberOf[msg.sender];
         if (member.status == Status.None || member.index >= _epoch.count) revert NotMember(msg.sender);
         uint256 held = vault.bondOf(msg.sender).amount;
-        Params memory p = _readParams();
+        Params memory p = _read(IN_FORCE);
         Proposal memory round_ = _proposal;
         uint256 needed = uint256(p.bond) << round_.failures;
         if (held < needed) revert BondTooSmall(held, needed);
         // After a wrong proposal the lot has had its turn.
-        uint256 openToAll = round_.failures == 0 ? c.proposeStart(p.demandWindow, round_.demands) + p.leadWindow : 0;
+        uint256 openToAll = round_.failures == 0 ? c.proposeStart(p.demandWindow, p.unmaskWindow) + p.leadWindow : 0;
         if (block.timestamp < openToAll && seatOf(msg.sender) != leadSeat()) {
             revert NotYourTurn(leadSeat(), openToAll);
         }
-        uint256 length = VectorLib.byteLength(_dimension);
-        if (model.length != length) revert WrongModelLength(model.length, length);
-        if (!VectorLib.isPadded(model, _dimension)) revert BadPadding();
+        if (voids != 0 && p.clusterSize == 1) revert NoClusters();
         (uint32 version,,) = registry.current();
-        uint256 moved = VectorLib.firstMoveAbove(registry.modelOf(version), model, RuleLib.largestMove(p.clamp, p.step));
-        if (moved != type(uint256).max) revert MoveTooLarge(moved);
+        bytes32 contentId = RULEBOOK.checkModel(_dimension, p.clamp, p.step, registry.modelOf(version), model);
 
-        bytes32 contentId = sha256(model);
-        _proposal.proposer = msg.sender;
-        _proposal.contentId = contentId;
+        (_proposal.proposer, _proposal.contentId, _proposal.voids) = (msg.sender, contentId, voids);
         _clock = c.enter(Phase.Challenge, block.timestamp);
-        emit Proposed(c.number(), msg.sender, contentId, model);
+        emit Proposed(c.number(), msg.sender, contentId, voids, model);
     }
 
     /// @inheritdoc IFederation
@@ -240,7 +276,7 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
         _requireChallenge(c);
         address liar = _proposal.proposer;
         uint8 failures = ++_proposal.failures;
-        (_proposal.proposer, _proposal.contentId) = (address(0), 0);
+        (_proposal.proposer, _proposal.contentId, _proposal.voids) = (address(0), 0, 0);
         _clock = failures < ParamsLib.MAX_FAILURES
             ? c.settleInto(Phase.Propose)
             : c.enter(Phase.Void, block.timestamp);
@@ -260,24 +296,26 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
     /// @inheritdoc IFederation
     function mark(address node, uint16 state) external {
         _only(_duties);
-        _ballots[node] = _ballots[node].withState(state);
+        BallotWord ballot = _ballots[node].withState(state);
+        _ballots[node] = ballot;
         ClockWord c = _clock;
+        bool masked = c.clusterSize() > 1;
         if (state == BallotLib.DEMANDED) {
-            ++_proposal.demands;
             _clock = c.countDemand(false);
+            if (masked) _roll = _roll.drop(ballot.seat());
         } else if (state == BallotLib.ANSWERED) {
-            uint8 left = --_proposal.demands;
             c = c.countDemand(true);
-            // Nothing more to answer, and nothing more can be demanded: proposing need not wait.
-            bool over = left == 0 && !c.acceptsDemands(_params.demandWindow);
-            _clock = over ? c.settleInto(Phase.Propose) : c;
+            // Nothing more to answer, and nothing more can be demanded: what comes next need not wait.
+            bool over = c.demands() == 0 && !c.acceptsDemands(_sets[IN_FORCE].demandWindow);
+            _clock = over ? c.settleInto(masked ? Phase.Unmask : Phase.Propose) : c;
+            if (masked) _roll = _roll.reveal(ballot.seat());
         }
     }
 
     /// @inheritdoc IFederation
     function punish(address node, uint256 amount, address beneficiary, bool suspend) external returns (uint256 taken) {
         _only(_duties);
-        uint256 reserve = _params.bond / 2;
+        uint256 reserve = _sets[IN_FORCE].bond / 2;
         taken = vault.slash(node, amount, reserve, beneficiary);
         // A fault must never become free: who has nothing left to lose but the reserve gives up its seat.
         bool spent = vault.bondOf(node).amount <= reserve;
@@ -287,9 +325,9 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
     // ------------------------------------------------------------------ governance
 
     /// @inheritdoc IFederation
-    function scheduleParams(Params calldata params_) external onlyRole(DEFAULT_ADMIN_ROLE) {
-        params_.check();
-        _scheduled = params_;
+    function scheduleParams(Params memory params_) external onlyRole(DEFAULT_ADMIN_ROLE) {
+        RULEBOOK.checkParams(params_);
+        _write(SCHEDULED, params_);
         _hasScheduled = true;
         emit ParamsScheduled(params_);
     }
@@ -323,7 +361,7 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
 
     /// @inheritdoc IFederation
     function params() external view returns (Params memory) {
-        return _readParams();
+        return _read(IN_FORCE);
     }
 
     /// @inheritdoc IFederation
@@ -332,8 +370,13 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
     }
 
     /// @inheritdoc IFederation
-    function words(address[] calldata nodes) external view returns (ClockWord clock_, BallotWord[] memory ballots) {
+    function words(address[] calldata nodes)
+        external
+        view
+        returns (ClockWord clock_, Roll roll, BallotWord[] memory ballots)
+    {
         clock_ = _clock;
+        roll = clock_.clusterSize() == 1 ? Roll.wrap(0) : _roll;
         ballots = new BallotWord[](nodes.length);
         for (uint256 i; i < nodes.length; ++i) ballots[i] = _ballots[nodes[i]];
     }
@@ -376,17 +419,21 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
 
     /// @inheritdoc IFederation
     function nextOpening() public view returns (uint256) {
-        return _clock.number() == 0 ? 0 : uint256(_proposal.openedAt) + _params.interval;
+        return _clock.number() == 0 ? 0 : uint256(_proposal.openedAt) + _sets[IN_FORCE].interval;
     }
 
     // ------------------------------------------------------------------ inside
 
-    function _readParams() private view returns (Params memory) {
-        return _params;
+    function _read(uint256 set) private view returns (Params memory) {
+        return _sets[set];
+    }
+
+    function _write(uint256 set, Params memory p) private {
+        _sets[set] = p;
     }
 
     function _applyParams(Params memory p, uint24 round) private {
-        _params = p;
+        _write(IN_FORCE, p);
         emit ParamsApplied(round, p);
     }
 
@@ -395,7 +442,7 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
     }
 
     function _phaseOf(ClockWord c) private view returns (Phase, uint256) {
-        return c.phase(_params.demandWindow, _params.proposeWindow, _params.challengeWindow, _proposal.demands);
+        return c.phase(_sets[IN_FORCE], c.clusterSize() == 1 ? Roll.wrap(0) : _roll);
     }
 
     function _only(address module) private view {
@@ -461,7 +508,7 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
         if (gap != last) _place(_members[last], gap);
         _members.pop();
         _memberOf[node].status = Status.None;
-        uint40 unlocksAt = uint40(block.timestamp) + _params.unbonding;
+        uint40 unlocksAt = uint40(block.timestamp) + _sets[IN_FORCE].unbonding;
         emit Left(node, unlocksAt);
         vault.release(node, unlocksAt);
     }

@@ -6,6 +6,7 @@ import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {IDuties} from "./interfaces/IDuties.sol";
 import {IFederation, IFederationTypes} from "./interfaces/IFederation.sol";
 import {IFederationFactory} from "./interfaces/IFederationFactory.sol";
+import {IKeyring} from "./interfaces/IKeyring.sol";
 import {IModelReader, IModelRegistry} from "./interfaces/IModelRegistry.sol";
 import {IPricingEngine} from "./interfaces/IPricingEngine.sol";
 import {ISettlement} from "./interfaces/ISettlement.sol";
@@ -21,12 +22,14 @@ contract FederationFactory is IFederationFactory {
     address public immutable engineCode;
     address public immutable settlementCode;
     address public immutable dutiesCode;
+    address public immutable keyringCode;
     mapping(address => Parts) private _parts;
 
     constructor(Parts memory codes) {
         if (
             codes.federation.code.length == 0 || codes.vault.code.length == 0 || codes.registry.code.length == 0
                 || codes.engine.code.length == 0 || codes.settlement.code.length == 0 || codes.duties.code.length == 0
+                || codes.keyring.code.length == 0
         ) revert NoCode();
         federationCode = codes.federation;
         vaultCode = codes.vault;
@@ -34,6 +37,7 @@ contract FederationFactory is IFederationFactory {
         engineCode = codes.engine;
         settlementCode = codes.settlement;
         dutiesCode = codes.duties;
+        keyringCode = codes.keyring;
     }
 
     /// @inheritdoc IFederationFactory
@@ -50,6 +54,7 @@ contract FederationFactory is IFederationFactory {
         );
         parts.settlement = settlementCode.cloneDeterministic(salt);
         parts.duties = dutiesCode.cloneDeterministic(salt);
+        parts.keyring = keyringCode.cloneDeterministic(salt);
         _parts[parts.federation] = parts;
         emit FederationCreated(msg.sender, config.label, parts);
 
@@ -67,12 +72,14 @@ contract FederationFactory is IFederationFactory {
         );
         ISettlement(parts.settlement).initialize(IFederation(parts.federation));
         IDuties(parts.duties).initialize(IFederation(parts.federation));
+        IKeyring(parts.keyring).initialize(IFederation(parts.federation));
         IFederation(parts.federation).initialize(
             config.params,
             IStakeVault(parts.vault),
             IModelRegistry(parts.registry),
             parts.settlement,
             parts.duties,
+            IKeyring(parts.keyring),
             config.admin,
             config.guardian
         );
@@ -86,6 +93,7 @@ contract FederationFactory is IFederationFactory {
         parts.registry = registryCode.predictDeterministicAddress(salt);
         parts.settlement = settlementCode.predictDeterministicAddress(salt);
         parts.duties = dutiesCode.predictDeterministicAddress(salt);
+        parts.keyring = keyringCode.predictDeterministicAddress(salt);
         parts.engine = _parts[parts.federation].engine;
     }
 

@@ -67,6 +67,7 @@ class Localnet:
     home: Path
     client: FederationClient
     window_hours: float
+    environment: dict[str, str] = field(default_factory=dict)
     desks: list[Desk] = field(default_factory=list)
     rogues: list[Desk] = field(default_factory=list)
 
@@ -125,7 +126,7 @@ class Localnet:
             "FEDVOL_NODE_POLL_SECONDS": "0.5",
             "FEDVOL_NODE_WINDOW_HOURS": str(self.window_hours),
             "OMP_NUM_THREADS": "1",
-        }
+        } | self.environment
 
     def start(self, desk: Desk) -> None:
         with desk.log.open("ab") as log:

@@ -9,8 +9,8 @@ import ape
 import click
 
 NAMES = (
-    "Federation", "StakeVault", "ModelRegistry", "PricingEngine", "Settlement", "Duties", "FederationFactory",
-    "BondToken", "SettableFeed",
+    "Federation", "StakeVault", "ModelRegistry", "PricingEngine", "Settlement", "Duties", "Keyring",
+    "FederationFactory", "Rulebook", "BondToken", "SettableFeed",
 )  # fmt: skip
 FOLDER = Path(__file__).resolve().parent.parent / "offchain" / "fedvol" / "chain" / "abi"
 

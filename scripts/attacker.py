@@ -1,15 +1,15 @@
 """A member that does not play by the rules: what the demo shows being caught, and what the attack tests let loose.
 
-`python -m scripts.attacker --config node.toml --cheat-in-round 4` joins like a desk, takes part with an update of its
-own making, and in one round is first to propose a model that differs from the right one by one unit in one weight.
+`python -m scripts.attacker --config node.toml --cheat-in-round 4` is a node that in one round is first to propose, a
+model that differs from the right one by one unit in one weight. With `--mask-wrongly` it spoils the sum of its cluster
+instead, by masking with a key that it does not commit to.
 """
 
 from __future__ import annotations
 
 import argparse
 import secrets
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,24 +18,21 @@ from eth_account.signers.local import LocalAccount
 from web3.contract.contract import ContractFunction
 from web3.types import TxReceipt
 
-from fedvol.chain.client import connect
-from fedvol.chain.deployment import Deployment
-from fedvol.chain.federation import FederationClient, Phase, Reveal, Snapshot
+import fedvol.node.acts as acts_module
+from fedvol.chain.federation import FederationClient, Reveal, Snapshot
 from fedvol.errors import FedvolError
 from fedvol.node.config import load_config
-from fedvol.node.keystore import load
-from fedvol.node.rounds import counted
+from fedvol.node.daemon import Node, open_node
+from fedvol.node.rounds import aggregate_now, counted
 from fedvol.protocol.commitment import NO_ANNEX, RoundId, commitment
 from fedvol.protocol.rule import Rule, apply
 from fedvol.protocol.vector import content_id, pack_model, pack_update, pack_weighted, unpack_model
-from fedvol.storage import Storage, open_storage
+from fedvol.storage import Storage
 
 log = structlog.get_logger()
 
 GAS = 6_000_000
 """For every transaction, unasked: an attacker does not let itself be stopped by a simulation that fails."""
-
-LOOK_EVERY_S = 0.25
 
 
 @dataclass
@@ -116,9 +113,9 @@ class Attacker:
         reveals = self.client.reveals(s.clock.number, s.block)
         return counted(reveals, self.client.ballots([r.node for r in reveals], s.block), s.clock.number)
 
-    def vectors(self) -> list[tuple[str, bytes, bytes, bytes]]:
-        """Argument of `dispute` and `settle`."""
-        return [(r.node, r.annex, r.salt, self._bytes(r)) for r in self.counted()]
+    def vectors(self) -> list[tuple[str, bytes, bytes, bytes, list[bytes]]]:
+        """Argument of `dispute` and `settle`, in plain rounds."""
+        return [(r.node, r.annex, r.salt, self._bytes(r), []) for r in self.counted()]
 
     def _bytes(self, reveal: Reveal) -> bytes:
         own = [data for data in self.data.values() if content_id(data) == reveal.content_id]
@@ -136,39 +133,44 @@ class Attacker:
         return pack_model(weights)
 
 
-def run(attacker: Attacker, cheat_in: int) -> None:
-    """Takes part; from round `cheat_in` on, until it has once been first with a wrong proposal."""
-    cheated = False
-    while True:
-        s = attacker.look()
-        node = s.node
-        assert node is not None
-        seated = node.seat is not None and node.seat < s.clock.selected
-        if node.status == "none" and not cheated:
-            attacker.join()
-            log.info("joined")
-        elif s.phase == Phase.COMMIT and seated and node.ballot_round != s.clock.number:
-            attacker.commit()
-        elif s.phase == Phase.REVEAL and node.ballot_state == 1 and s.clock.number in attacker.salts:
-            attacker.reveal()
-        elif s.phase == Phase.PROPOSE and not cheated and s.clock.number >= cheat_in:
-            receipt = attacker.send(attacker.client.federation.functions.propose(attacker.wrong_model()))
-            cheated = receipt["status"] == 1
-            if cheated:
-                log.info("proposed a model that is wrong by one unit in weight 0", number=s.clock.number)
-        time.sleep(LOOK_EVERY_S)
+def cheat_once(node: Node, cheat_in: int) -> None:
+    """Makes a node first, once from round `cheat_in` on, with a model that is wrong by one unit in one weight."""
+    acts = node.acts
+    # Neither waits for its turn, nor accuses itself.
+    node._roles = replace(node._roles, stagger=0.0, watchtower=False)
+
+    def wrong(s: Snapshot) -> None:
+        if s.clock.number < cheat_in or not node._roles.join:
+            return
+        right = aggregate_now(acts._client, acts._sight.bytes, s, acts._trainer.spec.dimension, 0)
+        model = unpack_model(right.model, acts._trainer.spec.dimension)
+        model[0] += 1
+        call = acts._client.federation.functions.propose(pack_model(model), right.voids)
+        acts._send(f"cheat:{s.clock.number}", call, s)
+        log.info("proposed a model that is wrong by one unit in weight 0", number=s.clock.number)
+        node._roles = replace(node._roles, join=False, propose=False)
+
+    acts._propose = wrong
+
+
+def mask_wrongly() -> None:
+    """Makes every node of this process mask with another self key than the one that it commits to."""
+    right = acts_module.mask
+    acts_module.mask = lambda data, own, pairs, place: right(data, own + 1, pairs, place)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", type=Path, required=True)
-    parser.add_argument("--cheat-in-round", type=int, required=True)
+    parser.add_argument("--cheat-in-round", type=int)
+    parser.add_argument("--mask-wrongly", action="store_true")
     arguments = parser.parse_args()
-    config = load_config(arguments.config)
-    deployment = Deployment.load(config.deployments, config.federation)
-    client = FederationClient(connect(config.rpc, deployment.chain_id), deployment)
-    account = load(config.keystore, config.password())
-    run(Attacker(client, account, open_storage(config.storage)), arguments.cheat_in_round)
+    if arguments.mask_wrongly:
+        mask_wrongly()
+    with open_node(load_config(arguments.config)) as node:
+        if arguments.cheat_in_round is not None:
+            cheat_once(node, arguments.cheat_in_round)
+        node.run()
 
 
 if __name__ == "__main__":

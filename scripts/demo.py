@@ -1,8 +1,8 @@
-"""`make demo`: six desks and a cheat, one surface, a quote from the chain.
+"""`make demo`: eight desks and a cheat, masks, one surface, a quote from the chain.
 
-Deploys on a fresh Anvil, runs six nodes as processes of their own, each on its own tape, kills one in the middle of
-a round, lets it come back, has a seventh process propose a wrong model and be caught, and then reads quotes from the
-contract.
+Deploys on a fresh Anvil, runs eight nodes as processes of their own, each on its own tape, in clusters of four that sum
+their updates under masks; kills one in the middle of a round, lets it come back, has a ninth propose a wrong model and
+be caught, shows what an eavesdropper sees, and then reads quotes from the contract.
 """
 
 from __future__ import annotations
@@ -30,10 +30,15 @@ from fedvol.errors import ConfigError, FedvolError
 from fedvol.learning.model import ModelSpec, build
 from fedvol.market.synthetic import desk_of, generate
 from fedvol.market.tape import load_tape
+from fedvol.protocol.cluster import Member, unmask
+from fedvol.protocol.roll import Roll
+from fedvol.protocol.vector import BIAS, lanes_of
+from fedvol.storage import open_storage
 from scripts._localnet import ROOT, Desk, Localnet, localnet
 from scripts._report import DAY, Judge, forwards, gas_by_kind, plot_smiles, plot_surface
 
-DESKS = 6
+DESKS = 8
+CLUSTER = 4
 KILL_IN_ROUND = 3
 CHEAT_IN_ROUND = 4
 BACK_AFTER_S = 4.0
@@ -44,8 +49,11 @@ QUOTE_DAYS = (7, 30, 90)
 QUOTE_MONEYNESS = (0.8, 0.9, 1.0, 1.1, 1.2)
 
 
-def split_tape(path: Path | None, column: str | None, seed: int, hours: float) -> dict[str, pd.DataFrame]:
-    """A tape for each desk: by the column that names desks, else by market, maturity and wing."""
+def split_tape(
+    path: Path | None, column: str | None, seed: int, hours: float, desks: int = DESKS
+) -> dict[str, pd.DataFrame]:
+    """A tape for each of `desks`: by the column that names desks, else by market, maturity and wing; where that makes
+    too few, the longest are halved."""
     if path is None:
         rows = generate(seed, hours, SNAPSHOTS)
     else:
@@ -61,7 +69,11 @@ def split_tape(path: Path | None, column: str | None, seed: int, hours: float) -
     tapes = {f"desk-{name}": part.drop(columns="desk") for name, part in rows.groupby(rows["desk"].astype(str))}
     if len(tapes) < 2:
         raise ConfigError(f"The tape has rows of {len(tapes)} desk only.", "Use a tape of several desks, or name --by.")
-    return dict(sorted(tapes.items(), key=lambda item: -len(item[1]))[:DESKS])
+    while len(tapes) < desks:
+        name = max(tapes, key=lambda n: len(tapes[n]))
+        whole = tapes.pop(name)
+        tapes |= {f"{name}-{half}": whole.iloc[start::2] for half, start in (("a", 0), ("b", 1))}
+    return dict(sorted(tapes.items(), key=lambda item: -len(item[1]))[:desks])
 
 
 class Show:
@@ -88,7 +100,8 @@ class Show:
         view = Table(
             title=f"round {clock.number}: {snapshot.phase.name.lower()}"
             + (f", {max(0, snapshot.ends_at - snapshot.time)} s left" if snapshot.ends_at else "")
-            + f" · {clock.committed} committed, {clock.revealed} revealed of {clock.selected}",
+            + f" · {clock.committed} committed, {clock.revealed} revealed of {clock.selected}"
+            + (f", {_unmasked(snapshot)} unmasked" if snapshot.roll else ""),
             title_justify="left",
         )
         for column in ("desk", "process", "rows it trains on"):
@@ -98,7 +111,7 @@ class Show:
             view.add_row(desk.name, state, str(len(self.judge.own[desk.name])))
         for rogue in self.net.rogues:
             state = "[green]running[/]" if rogue.alive else "[red]gone[/]"
-            view.add_row(rogue.name, state, "none: it makes its updates up")
+            view.add_row(rogue.name, state, "next to none: it is here to cheat")
         path = " → ".join(f"{error:.2f}" for error in self.errors.values())
         return snapshot, Group(self.bar, view, f"joint error, vol points, by version: {path}", *self.notes[-4:])
 
@@ -140,6 +153,10 @@ def run_rounds(net: Localnet, judge: Judge, rounds: int) -> Show:
             time.sleep(LOOK_EVERY_S)
 
 
+def _unmasked(s: Snapshot) -> int:
+    return sum(not s.roll.is_veiled(seat) for seat in range(s.clock.selected))
+
+
 class Trap:
     """Lets the cheat be first once, by halting the desk whose turn it is, and tells how it is caught."""
 
@@ -159,11 +176,13 @@ class Trap:
         if self.caught:
             return
         client, cheat = self.net.client, self.net.rogues[0]
-        if self.state == "waiting" and s.clock.number >= CHEAT_IN_ROUND and s.phase == Phase.AVAILABILITY:
+        # Not before the lead has unmasked: that would cost it a penalty.
+        open_ = s.roll is not None and s.phase in (Phase.UNMASK, Phase.SETTLE) and not s.roll.is_veiled(s.lead_seat)
+        if self.state == "waiting" and s.clock.number >= CHEAT_IN_ROUND and open_:
             lead = [d for d in self.net.desks if client.federation.functions.seatOf(d.address).call() == s.lead_seat]
             self.halted.enter_context(self.net.halted(lead))
             self.state = "set"
-        elif self.state == "set" and s.phase not in (Phase.AVAILABILITY, Phase.SETTLE, Phase.PROPOSE):
+        elif self.state == "set" and s.phase not in (Phase.UNMASK, Phase.SETTLE, Phase.PROPOSE):
             self.halted.close()
             self.state = "waiting"  # somebody else was first: again in the next round
             if s.proposal.proposer == cheat.address:
@@ -232,8 +251,11 @@ def demo(options: argparse.Namespace) -> None:
     tapes = split_tape(options.tape, options.by, options.seed, options.window_hours)
     shutil.rmtree(options.out, ignore_errors=True)
     what = f"the tape {options.tape}" if options.tape else f"a synthetic market (seed {options.seed})"
-    out.print(f"[bold]FedVol[/]: {len(tapes)} desks, {what}. Starting a chain and deploying with ape …")
-    with localnet(options.out, options.window_hours, len(tapes), rogues=1) as net:
+    out.print(
+        f"[bold]FedVol[/]: {len(tapes)} desks, clusters of {CLUSTER}, {what}. Starting a chain and deploying with ape …"
+    )
+    rounds = {"cluster_size": CLUSTER, "seats": DESKS, "min_members": DESKS}
+    with localnet(options.out, options.window_hours, len(tapes), changes={"rounds": rounds}) as net:
         spec = ModelSpec.from_json(json.dumps(net.client.deployment.spec))
         judge = Judge(build(spec), tapes, options.window_hours)
         forward = {market: price for market, price in forwards(judge.market).items() if market in spec.markets}
@@ -244,11 +266,15 @@ def demo(options: argparse.Namespace) -> None:
                 net.add_desk(name, tape)
             module = [sys.executable, "-m", "scripts.attacker", "--cheat-in-round", CHEAT_IN_ROUND]
             cheat = net.add_desk("cheat", next(iter(tapes.values())).head(1), [str(part) for part in module])
+        # The cheat is one too many for the seats: the first round waits until all have joined.
+        net.send("Federation", net.client.federation.address, "pause")
         net.start(cheat)
-        while net.client.federation.functions.memberOf(cheat.address).call()[0] == 0:
-            time.sleep(LOOK_EVERY_S)
         for desk in net.desks:
             net.start(desk)
+        with out.status("waiting until everybody has joined …"):
+            while net.snapshot().joining < len(net.desks) + 1:
+                time.sleep(LOOK_EVERY_S)
+        net.send("Federation", net.client.federation.address, "unpause")
         show = run_rounds(net, judge, options.rounds)
         out.print()
         net.stop()
@@ -283,13 +309,61 @@ def summarize(net: Localnet, judge: Judge, show: Show, forward: dict[str, float]
         "rmse_flat": judge.flat(),
         "rmse_by_version": {str(version): error for version, error in show.errors.items()},
         "held_out_rows": len(judge.held),
+        "masks": eavesdrop(net, snapshot),
         "quotes": read_quotes(net, forward),
         "gas": {name: used["median"] for name, used in gas.items()},
         "gas_detail": gas,
     }
 
 
+def eavesdrop(net: Localnet, s: Snapshot) -> dict[str, object]:
+    """What anybody sees of one desk in the last final round, and what its cluster's sum is."""
+    client, storage = net.client, open_storage(str(net.home / "storage"))
+    number = client.events("RoundFinal", s.block)[-1]["args"]["round"]
+    seats = {e["args"]["node"]: e["args"]["seat"] for e in client.events("Committed", s.block, round=number)}
+    shown = client.unmaskings(number, s.block)
+    reveals = {r.node: r for r in client.reveals(number, s.block) if r.node in shown}
+    roll = Roll.of(CLUSTER, s.clock.selected, [seats[n] for n in reveals], [seats[n] for n in shown])
+    names = {d.address: d.name for d in net.desks}
+    node = next(n for n in reveals if n in names and roll.is_open(seats[n] // CLUSTER))
+    cluster = seats[node] // CLUSTER
+    members = [
+        Member(seats[n] % CLUSTER, storage.get(r.content_id), shown[n].keys)
+        for n, r in reveals.items()
+        if seats[n] // CLUSTER == cluster
+    ]
+    total = unmask(members, roll.missing_in(cluster))
+    masked, count = storage.get(reveals[node].content_id), len(members)
+    sums = lanes_of(b"".join(w.to_bytes(32, "big") for w in total.words)) - (count - 1) * BIAS
+    return {
+        "round": number,
+        "desk": names[node],
+        "cluster": [names.get(n, "cheat") for n in reveals if seats[n] // CLUSTER == cluster],
+        "masked_words": ["0x" + masked[i : i + 32].hex() for i in (0, 32, 64)],
+        "masked_lanes": lanes_of(masked)[:8].tolist(),
+        "sum_lanes": sums[:8].tolist(),
+        "survivors": count,
+        "clusters_open": sum(map(roll.is_open, roll.clusters)),
+    }
+
+
+def tell_masks(seen: dict) -> None:
+    out.print(
+        f"[bold]what an eavesdropper sees[/] of {seen['desk']} in round {seen['round']}: "
+        f"{seen['masked_words'][0][:34]}… (uniform in the field; no key that could lift it is ever public)"
+    )
+    table(
+        f"read as an update it says nothing; only the sum of {', '.join(seen['cluster'])} is recovered",
+        ["weight", f"{seen['desk']}, masked", f"sum of {seen['survivors']}", "mean move, 2^-20"],
+        [
+            [str(i), lane, total, total / seen["survivors"]]
+            for i, (lane, total) in enumerate(zip(seen["masked_lanes"], seen["sum_lanes"], strict=True))
+        ],
+    )
+
+
 def tell(summary: dict, folder: Path) -> None:
+    tell_masks(summary["masks"])
     table(
         f"error on {summary['held_out_rows']} rows that nobody trained on, vol points",
         ["model", "RMSE"],

@@ -25,8 +25,8 @@ from fedvol.protocol.vector import pack_model
 ROOT = Path(__file__).resolve().parent.parent
 LOCAL_CHAINS = (31337, 1337)
 FEED_DECIMALS = 8
-IMPLEMENTATIONS = ("Federation", "StakeVault", "ModelRegistry", "PricingEngine", "Settlement", "Duties")
-"""In the order of `IFederationFactory.Parts`."""
+IMPLEMENTATIONS = ("StakeVault", "ModelRegistry", "PricingEngine", "Settlement", "Duties", "Keyring")
+"""After the federation itself, in the order of `IFederationFactory.Parts`."""
 
 
 class Deployer:
@@ -80,7 +80,9 @@ def parts_for(plan: FederationPlan, deployer: Deployer) -> SimpleNamespace:
         f"Timelock {governor}", "Timelock", plan.governance.timelock_delay, [governor], [governor],
         "0x0000000000000000000000000000000000000000",
     )  # fmt: skip
-    codes = [deployer.once(name, name) for name in IMPLEMENTATIONS]
+    rulebook = deployer.once("Rulebook", "Rulebook")
+    codes = [deployer.once("Federation", "Federation", rulebook.address)]
+    codes += [deployer.once(name, name) for name in IMPLEMENTATIONS]
     return SimpleNamespace(
         token=token,
         feeds=feeds,
@@ -130,6 +132,7 @@ def create(plan: FederationPlan, deployer: Deployer) -> Deployment:
         engine=where.engine,
         settlement=where.settlement,
         duties=where.duties,
+        keyring=where.keyring,
         token=parts.token,
         timelock=parts.timelock,
         block=block,

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
+import {IKeyring} from "./IKeyring.sol";
 import {IModelRegistry} from "./IModelRegistry.sol";
 import {IStakeVault} from "./IStakeVault.sol";
 import {BallotWord} from "../libraries/BallotLib.sol";
 import {ClockWord} from "../libraries/ClockLib.sol";
+import {Roll} from "../libraries/RollLib.sol";
 import {RuleKind} from "../libraries/RuleLib.sol";
 
 interface IFederationTypes {
@@ -15,6 +17,7 @@ interface IFederationTypes {
         Commit, // selected nodes commit
         Reveal, // committed nodes open
         Availability, // revealed bytes can be demanded, and must then be answered on chain
+        Unmask, // masked rounds only: survivors open their self keys, and what they share with the missing
         Propose, // a member proposes the new model; one by lot first
         Challenge, // the proposal stands unless it is disproved; at once final when it is recomputed on chain
         Final, // the proposal holds; after `publish` it is the current version
@@ -31,7 +34,9 @@ interface IFederationTypes {
 
     /// @notice What a federation agrees on. Changed by the governor only, and only at the next opening.
     /// @param seats           Nodes selected for a round, 1..128 (fewer members: the largest multiple of `clusterSize`).
-    /// @param clusterSize     Nodes that are summed under masks. 1 = plain: no masks.
+    /// @param clusterSize     m: nodes that are summed under masks, 3..16, a divisor of `seats`, at most 16 times, with 96 seats at most; 1 = plain: no
+    ///                        masks. A cluster of fewer than max(3, ⌈2m/3⌉) survivors is void; a round needs as many clusters as
+    ///                        its quorum fills. One word of a round must be recomputable with 400 masks.
     /// @param quorumBps       Least share of the selected that must commit, and reveal, in 1/10,000; rounded up.
     /// @param epochRounds     Rounds for which seats and members stay as they are, ≥ 1.
     /// @param seedDelay       Blocks between opening and the block whose hash is the seed, 1..128.
@@ -57,7 +62,10 @@ interface IFederationTypes {
     /// @param weighted        Updates carry a second lane for each weight: how much it counts.
     /// @param trimBps         Share that the trimmed mean cuts from each end, 1/10,000; < 5,000.
     /// @param weightCap       H: largest weight that counts, 1..2^23 - 1; H · B >> s < 2^23.
-    /// @param weightShift     s: the first lane of a weighted update is weight · move / 2^s; ≤ 23.
+    /// @param weightShift     s: the first lane of a weighted update is weight · move / 2^s; ≤ 23. In masked rounds m · B, or, weighted,
+    ///                        m · H and m · H · B >> s, must stay below 2^23 too.
+    /// @param unmaskWindow    Seconds in which survivors of a masked round unmask.
+    /// @param closed          Only accounts with the role MEMBER, which the guardian grants, may join.
     struct Params {
         uint8 seats;
         uint8 clusterSize;
@@ -84,12 +92,16 @@ interface IFederationTypes {
         uint16 trimBps;
         uint24 weightCap;
         uint8 weightShift;
+        uint24 unmaskWindow;
+        bool closed;
     }
 
     /// @notice The round's clock and counters: one storage word, all that `commit` and `reveal` read besides the node's ballot.
     /// @param stage      Last phase that was *entered by an act*; `phase()` adds what time alone has changed.
+    /// @param clusterSize Nodes that are summed under masks in this round; 1 = plain.
     /// @param number     Round, from 1.
     /// @param epochStart First round of the epoch: seats computed since then hold.
+    /// @param demands    Demands for bytes that are not answered.
     /// @param since      Seconds at which `stage` begins to accept.
     /// @param selected   Nodes with a seat.
     /// @param quorum     Least commits, and reveals, of this round.
@@ -97,8 +109,10 @@ interface IFederationTypes {
     /// @param seed       First 64 bits of keccak256(seed block's hash, contract, round).
     struct Clock {
         Phase stage;
+        uint8 clusterSize;
         uint24 number;
         uint24 epochStart;
+        uint8 demands;
         uint40 since;
         uint24 commitWindow;
         uint24 revealWindow;
@@ -111,15 +125,15 @@ interface IFederationTypes {
     }
 
     /// @notice What a round knows of its proposal.
-    /// @param demands  Demands for bytes that are not answered.
     /// @param failures Proposals of this round that were proven wrong. The bond to propose doubles with each.
+    /// @param voids    Clusters that the proposer claims to have no sum: see `MaskLib.isClaimed`.
     struct Proposal {
         address proposer;
         uint40 openedAt;
         uint40 seedBlock;
-        uint8 demands;
         uint8 failures;
         bytes32 contentId;
+        uint256 voids;
     }
 
     /// @notice A node's commitment, seat and state in one word, set up at registration so that the first round costs what
@@ -128,7 +142,7 @@ interface IFederationTypes {
     /// @param round      Round of `commitment`.
     /// @param seat       Place in the epoch's shuffle, 255 = none.
     /// @param state      0 nothing, 1 committed, 2 revealed, 3 reported silent, 4 its bytes are demanded (dropped, if the time to
-    ///                   answer is over), 5 its bytes were answered on chain, 6 dropped and reported.
+    ///                   answer is over), 5 its bytes were answered on chain, 6 dropped and reported, 7 did not unmask and reported.
     struct Ballot {
         uint208 commitment;
         uint24 round;
@@ -157,6 +171,19 @@ interface IFederationErrors is IFederationTypes {
     error AlreadyRevealed(address node);
     /// @dev The revealed values do not hash to the commitment of this node in this round.
     error CommitmentMismatch(address node);
+    /// @dev Bytes of `node` were demanded in an earlier round and not handed out: `reportUnanswered` first.
+    error UnansweredDemand(address node);
+    /// @dev In a masked federation a node registers a key before it joins.
+    error NoKey(address node);
+    /// @dev This node's vector does not count in this round.
+    error NothingToUnmask(address node);
+    error AlreadyUnmasked(address node);
+    /// @dev The missing are others than those that the caller's keys were chosen for: nothing must be opened for another set.
+    error SurvivorsChanged(uint96 missing);
+    /// @dev Too few of the cluster survive: nobody in it unmasks.
+    error ClusterVoid(uint256 cluster);
+    /// @dev A plain round has no clusters to claim void.
+    error NoClusters();
     /// @dev Until `until`, only the node at `seat` may propose.
     error NotYourTurn(uint8 seat, uint256 until);
     error WrongModelLength(uint256 given, uint256 expected);
@@ -184,7 +211,9 @@ interface IFederationEvents is IFederationTypes {
     event RoundDrawn(uint24 indexed round, uint64 seed, uint24 epochStart);
     event Committed(uint24 indexed round, address indexed node, uint8 seat);
     event Revealed(uint24 indexed round, address indexed node, bytes32 contentId, bytes32 annex, bytes32 salt);
-    event Proposed(uint24 indexed round, address indexed proposer, bytes32 contentId, bytes model);
+    /// @param keys As handed in: see `MaskLib.annex`.
+    event Unmasked(uint24 indexed round, address indexed node, bytes32[] keys);
+    event Proposed(uint24 indexed round, address indexed proposer, bytes32 contentId, uint256 voids, bytes model);
     event RoundFinal(uint24 indexed round, uint32 indexed version, bytes32 contentId);
     event Overturned(
         uint24 indexed round, address indexed proposer, address indexed accuser, uint8 failures, uint256 taken
@@ -192,23 +221,26 @@ interface IFederationEvents is IFederationTypes {
 }
 
 /// @title A federation: its members and its rounds.
-/// @notice open → draw → commit → reveal → availability → propose → challenge → final. Phases are a view of time and counters; a phase ends early
+/// @notice open → draw → commit → reveal → availability → (unmask →) propose → challenge → final. Phases are a view of time and counters; a phase ends early
 /// only when all who could act in it have acted. Quorums count the selected set. Nothing may be replaced. A pause stops only the
 /// opening of rounds.
 ///
 /// Commit hash, truncated to its first 208 bits:
 /// keccak256(abi.encode(COMMIT_TYPEHASH, chainid, federation, round, seed, node, contentId, annex, salt)), where `contentId` is the
-/// SHA-256 of the node's packed update and `annex` is 0 in plain mode.
+/// SHA-256 of the node's packed update, masked where the round is, and `annex` is 0 in plain mode, the hash of its keys in masked
+/// mode (`MaskLib.annex`).
 interface IFederation is IFederationErrors, IFederationEvents {
     /// @notice Sets up a clone; once only.
     /// @param admin    Governor: a timelock. @param guardian May pause the opening of rounds.
-    /// @param settlement May overturn and conclude proposals. @param duties May mark ballots and punish.
+    /// @param settlement May overturn and conclude proposals. @param duties May mark ballots and punish. @param keyring Knows who has
+    /// a key to mask with.
     function initialize(
         Params calldata params,
         IStakeVault vault,
         IModelRegistry registry,
         address settlement,
         address duties,
+        IKeyring keyring,
         address admin,
         address guardian
     ) external;
@@ -216,7 +248,8 @@ interface IFederation is IFederationErrors, IFederationEvents {
     // ------------------------------------------------------------------ members
 
     /// @notice Bonds `amount` (approved to the vault before) and queues the caller; a member from the next epoch. What a leaver
-    /// has not withdrawn yet counts.
+    /// has not withdrawn yet counts. Where rounds are masked the caller has a key in the keyring already; where the federation is
+    /// closed, the role MEMBER.
     function join(uint256 amount) external;
 
     /// @notice Queues the caller's exit. It leaves at the next opening, or by `settleExits` while no round runs; its bond then
@@ -244,10 +277,20 @@ interface IFederation is IFederationErrors, IFederationEvents {
     /// @param contentId SHA-256 of the packed update. @param annex 0 in plain mode. @param salt 32 random bytes.
     function reveal(bytes32 contentId, bytes32 annex, bytes32 salt) external;
 
+    /// @notice Opens a survivor's masks: its self key, and the keys that it shares with the missing of its cluster. Masked rounds only.
+    ///
+    /// Warning: who opens its self key, and is then missing in another history of the chain in which the others open what they share
+    /// with it, has shown its update. Read the missing at finality depth, and open for one set only, ever.
+    /// @param missing Bit s: seat s does not count (`roll`). The keys are good for this set alone.
+    /// @param contentId As revealed. @param salt As revealed. @param keys See `MaskLib.annex`.
+    function unmask(uint96 missing, bytes32 contentId, bytes32 salt, bytes32[] calldata keys) external;
+
     /// @notice Proposes the round's new model. First only the node drawn by lot, then any member; after a proposal was proven wrong
     /// any member at once, with twice the bond for each such proposal.
     /// @param model Bytes: ⌈d/8⌉ words.
-    function propose(bytes calldata model) external;
+    /// @param voids Clusters whose sum is none (a word of it ≥ 2^248), because somebody masked wrongly; they do not count. Up to 16
+    ///              claims, by rising cluster, see `MaskLib.isClaimed`; 0 in plain rounds.
+    function propose(bytes calldata model, uint256 voids) external;
 
     /// @notice Writes a final proposal into the registry. Anybody may call.
     /// @param model The proposal's bytes.
@@ -297,8 +340,11 @@ interface IFederation is IFederationErrors, IFederationEvents {
 
     function ballotOf(address node) external view returns (Ballot memory);
 
-    /// @notice The clock and some ballots as they are stored: for modules.
-    function words(address[] calldata nodes) external view returns (ClockWord clock, BallotWord[] memory ballots);
+    /// @notice The clock, the roll (0 in plain rounds) and some ballots as they are stored: for modules.
+    function words(address[] calldata nodes)
+        external
+        view
+        returns (ClockWord clock, Roll roll, BallotWord[] memory ballots);
 
     /// @notice Settlement and duties of this federation.
     function modules() external view returns (address settlement, address duties);
@@ -323,4 +369,6 @@ interface IFederation is IFederationErrors, IFederationEvents {
     function vault() external view returns (IStakeVault);
 
     function registry() external view returns (IModelRegistry);
+
+    function keyring() external view returns (IKeyring);
 }

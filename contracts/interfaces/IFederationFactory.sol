@@ -4,7 +4,7 @@ pragma solidity ^0.8.30;
 import {IFederationTypes} from "./IFederation.sol";
 import {IPricingEngine} from "./IPricingEngine.sol";
 
-/// @title Deploys a federation for a market: six minimal proxies (ERC-1167), set up in one transaction. The engine's carries its
+/// @title Deploys a federation for a market: seven minimal proxies (ERC-1167), set up in one transaction. The engine's carries its
 /// configuration in its own code.
 interface IFederationFactory {
     /// @param label         Chosen by the founder; one federation for each founder and label.
@@ -38,6 +38,7 @@ interface IFederationFactory {
         address engine;
         address settlement;
         address duties;
+        address keyring;
     }
 
     event FederationCreated(address indexed founder, bytes32 indexed label, Parts parts);

@@ -7,15 +7,21 @@ import {IFederation} from "./IFederation.sol";
 /// @notice Anybody may call. The bytes come with the call and are checked against the commitments on chain; nothing is believed.
 /// A range of words is recomputed by the federation's rule, exactly as its Python twin does.
 ///
-/// Warning: the vectors must be those of *all* nodes whose reveal counts (ballot state 2 or 5), in rising order of address.
+/// Warning: the vectors must be those of *all* nodes whose reveal counts (ballot state 2 or 5), in rising order of address; in masked
+/// rounds those of all survivors of the clusters that were unmasked.
+///
+/// In a masked round the rule combines clusters. With Σ over a cluster's survivors: the moves are Σp (plain: Σu), the weights Σh (plain:
+/// their number), bounded as those of one node are, m times over. A claim of the proposer that a cluster has no sum is wrong where the
+/// word it names is one; and so is its silence where a word that is recomputed is none.
 interface ISettlement {
     /// @notice What a node revealed, and what opens its commitment. All of it is in the `Revealed` event but the bytes.
-    /// @param data The bytes of its update: `VectorLib.vectorLength`.
+    /// @param data The bytes of its update: `VectorLib.vectorLength`. @param keys In masked rounds what it unmasked with, else nothing.
     struct Vector {
         address node;
         bytes32 annex;
         bytes32 salt;
         bytes data;
+        bytes32[] keys;
     }
 
     /// @param word First word of the proposed model that was proven wrong. @param taken What the proposer lost; half, rounded down,

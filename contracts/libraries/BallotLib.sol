@@ -17,6 +17,7 @@ library BallotLib {
     uint16 internal constant DEMANDED = 4;
     uint16 internal constant ANSWERED = 5;
     uint16 internal constant DROPPED = 6;
+    uint16 internal constant VEILED = 7;
 
     uint256 private constant ROUND = 208;
     uint256 private constant SEAT = 232;

@@ -76,7 +76,7 @@ contract ProtocolHarness {
         return VectorLib.isPadded(model, dimension);
     }
 
-    function firstMoveAbove(bytes memory old, bytes calldata new_, uint256 bound) external pure returns (uint256) {
+    function firstMoveAbove(bytes calldata old, bytes calldata new_, uint256 bound) external pure returns (uint256) {
         return VectorLib.firstMoveAbove(old, new_, bound);
     }
 }

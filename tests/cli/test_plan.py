@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from scripts._localnet import PLAN, ROOT
 
+from fedvol.chain.client import abi
 from fedvol.chain.plan import load_plan
 from fedvol.errors import ConfigError
 
@@ -22,7 +23,8 @@ def changed(tmp_path: Path, old: str, new: str) -> Path:
 def test_the_committed_plan_is_sound() -> None:
     plan = load_plan(PLAN)
     assert plan.params()["seats"] == 6
-    assert list(plan.params())[-1] == "weightShift"
+    struct = next(e for e in abi("Federation") if e.get("name") == "params")["outputs"][0]["components"]
+    assert list(plan.params()) == [field["name"] for field in struct]
 
 
 @pytest.mark.parametrize(
@@ -33,6 +35,10 @@ def test_the_committed_plan_is_sound() -> None:
         ("seats = 6", "seets = 6", "seets"),
         ("min_members = 3", "min_members = 7", "min_members"),
         ("cluster_size = 1", "cluster_size = 2", "cluster_size"),
+        ("cluster_size = 1", "cluster_size = 4", "cluster_size"),
+        ("cluster_size = 1", "cluster_size = 17", "cluster_size"),
+        ("cluster_size = 1", "cluster_size = 6", "min_members"),
+        ("unmask_window = 15", "unmask_window = 0", "unmask_window"),
         ("quorum_bps = 5000", "quorum_bps = 10001", "quorum_bps"),
         ("lead_window = 5", "lead_window = 20", "lead_window"),
         ("unbonding = 300", "unbonding = 60", "unbonding"),

@@ -46,9 +46,13 @@ PARAMS = {
     "trimBps": 2_000,
     "weightCap": 4_095,
     "weightShift": 10,
+    "unmaskWindow": 50,
+    "closed": False,
 }
 STATUSES = ("None", "Joining", "Active", "Leaving")
-PHASES = ("Idle", "Draw", "Commit", "Reveal", "Availability", "Propose", "Challenge", "Final", "Void", "Settle")
+PHASES = (
+    "Idle", "Draw", "Commit", "Reveal", "Availability", "Unmask", "Propose", "Challenge", "Final", "Void", "Settle",
+)  # fmt: skip
 
 
 @dataclass
@@ -67,6 +71,7 @@ class Arena:
     engine: Any
     settlement: Any
     duties: Any
+    keyring: Any
     genesis: bytes
     weights: int = WEIGHTS
     weighted: bool = False
@@ -171,7 +176,7 @@ class Arena:
             self.reveal_all(nodes)
         self.pass_to("Propose")
         model = model or self.model()
-        self.federation.propose(model, sender=self.lead(nodes))
+        self.federation.propose(model, 0, sender=self.lead(nodes))
         return model
 
     def lead(self, nodes: list[Any]) -> Any:
@@ -199,7 +204,7 @@ class Arena:
     def vectors(self, nodes: list[Any]) -> list[tuple[Any, ...]]:
         """What settlement asks for: node, annex, salt and bytes, in rising order of address."""
         rising = sorted(nodes, key=lambda n: int(n.address, 16))
-        return [(n.address, bytes(32), self.salt(n), self.update(n)) for n in rising]
+        return [(n.address, bytes(32), self.salt(n), self.update(n), []) for n in rising]
 
     def dispute(self, model: bytes, nodes: list[Any], first: int = 0, words: int | None = None, *, by: Any) -> Any:
         """By default the whole model."""
@@ -253,14 +258,18 @@ def config_of(token: Any, feeds: list[Any], founder: Any, guardian: Any, **chang
     } | outer
 
 
+def implementations(project: Any, founder: Any) -> list[Any]:
+    """The codes of a federation's parts, in the order of `IFederationFactory.Parts`."""
+    rulebook = founder.deploy(project.Rulebook)
+    names = ("StakeVault", "ModelRegistry", "PricingEngine", "Settlement", "Duties", "Keyring")
+    return [founder.deploy(project.Federation, rulebook), *(founder.deploy(getattr(project, name)) for name in names)]
+
+
 @pytest.fixture(scope="session")
 def blueprints(project: Any, accounts: Any) -> SimpleNamespace:
     """What is deployed once: token, feeds, implementations and the factory."""
     founder = accounts[0]
-    parts = [
-        founder.deploy(getattr(project, name))
-        for name in ("Federation", "StakeVault", "ModelRegistry", "PricingEngine", "Settlement", "Duties")
-    ]
+    parts = implementations(project, founder)
     return SimpleNamespace(
         founder=founder,
         guardian=accounts[1],
@@ -293,6 +302,7 @@ def make_arena(project: Any, chain: Any, blueprints: SimpleNamespace) -> Any:
             engine=project.PricingEngine.at(parts.engine),
             settlement=project.Settlement.at(parts.settlement),
             duties=project.Duties.at(parts.duties),
+            keyring=project.Keyring.at(parts.keyring),
             genesis=config["genesis"],
             weights=config["dimension"],
             weighted=config["params"]["weighted"],

@@ -49,7 +49,8 @@ class Crowd:
             feeds=[parts.feed], federation=project.Federation.at(where.federation),
             vault=project.StakeVault.at(where.vault), registry=project.ModelRegistry.at(where.registry),
             engine=project.PricingEngine.at(where.engine), settlement=project.Settlement.at(where.settlement),
-            duties=project.Duties.at(where.duties), genesis=config["genesis"], weights=weights,
+            duties=project.Duties.at(where.duties), keyring=project.Keyring.at(where.keyring),
+            genesis=config["genesis"], weights=weights,
         )  # fmt: skip
         self.federation, self.settlement, self.duties = self.arena.federation, self.arena.settlement, self.arena.duties
         self.wallets = Wallets(self.arena)
@@ -71,7 +72,7 @@ class Crowd:
 
     def vectors(self, nodes: list[str]) -> tuple[Any, ...]:
         rising = sorted(nodes, key=lambda n: int(n, 16))
-        return tuple((n, ANNEX, self.salt(n), self.update(n)) for n in rising)
+        return tuple((n, ANNEX, self.salt(n), self.update(n), ()) for n in rising)
 
     @cached_property
     def aggregate(self) -> np.ndarray:
@@ -112,7 +113,7 @@ class Crowd:
 
     def propose(self, by: str, model: bytes) -> int:
         self.wait_for("Propose")
-        return self.wallets.send(by, self.federation.propose, model)
+        return self.wallets.send(by, self.federation.propose, model, 0)
 
     def settle(self, model: bytes, words: int) -> int:
         """Gas; raises `Reverted` where it is more than a transaction may use."""

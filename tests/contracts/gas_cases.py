@@ -12,8 +12,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from tests.contracts import pricing_gas
-from tests.contracts.arena import BOND, PARAMS, Arena, config_of
+from tests.contracts import gas_masked, pricing_gas
+from tests.contracts.arena import BOND, PARAMS, Arena, config_of, implementations
 from tests.contracts.crowd import Crowd, measure_round
 
 from fedvol.protocol import commitment as twin
@@ -29,6 +29,11 @@ CEILINGS = {
     "publish": 350_000,
     "dispute_chunk": 850_000,  # 760,000 of it is what EIP-7623 takes for the calldata of 32 nodes, at least
     "settle_instant": 3_000_000,
+    "commit_masked": 37_500,
+    "reveal_masked": 45_000,
+    "unmask_masked": 42_500,  # the three together: 125,000
+    "dispute_masked_word": 1_040_000,  # 1,000,000 was asked
+    "poseidon2": 16_500,  # 14,000 was asked
     "black76": 2_900,
     "ssvi_iv": 1_300,
     "quote_pure": 3_500,
@@ -36,8 +41,8 @@ CEILINGS = {
 }
 CODE_SIZE_CEILING = 24_576  # EIP-170
 CONTRACTS = (
-    "Federation", "StakeVault", "ModelRegistry", "PricingEngine", "Settlement", "Duties", "FederationFactory",
-    "Timelock",
+    "Federation", "StakeVault", "ModelRegistry", "PricingEngine", "Settlement", "Duties", "Keyring",
+    "Rulebook", "FederationFactory", "Timelock",
 )  # fmt: skip
 
 WEIGHTS = 110
@@ -58,7 +63,7 @@ def opening(arena: Arena, node: str) -> tuple[int, bytes]:
 
 def wide_arena(project: Any, chain: Any, founder: Any, guardian: Any) -> tuple[Arena, int]:
     """A federation of 110 weights (10 markets of 9 pillars), and what `create` cost."""
-    codes = [founder.deploy(getattr(project, n)) for n in CONTRACTS[:6]]
+    codes = implementations(project, founder)
     token = founder.deploy(project.BondToken, founder)
     feed = founder.deploy(project.SettableFeed, founder, 8, 10**13)
     factory = founder.deploy(project.FederationFactory, tuple(code.address for code in codes))
@@ -73,7 +78,7 @@ def wide_arena(project: Any, chain: Any, founder: Any, guardian: Any) -> tuple[A
         federation=project.Federation.at(parts.federation), vault=project.StakeVault.at(parts.vault),
         registry=project.ModelRegistry.at(parts.registry), engine=project.PricingEngine.at(parts.engine),
         settlement=project.Settlement.at(parts.settlement), duties=project.Duties.at(parts.duties),
-        genesis=config["genesis"],
+        keyring=project.Keyring.at(parts.keyring), genesis=config["genesis"],
     )  # fmt: skip
     return arena, receipt.gas_used
 
@@ -110,7 +115,7 @@ def measure(project: Any, chain: Any, accounts: Any) -> dict[str, int]:
 
     round_(("commit_new_seat", "commit_new_seat_last"))
     model = pack_model(np.full(WEIGHTS, 0x01020305))
-    gas["propose"] = federation.propose(model, sender=arena.lead(nodes)).gas_used
+    gas["propose"] = federation.propose(model, 0, sender=arena.lead(nodes)).gas_used
     arena.pass_phase()
     gas["publish"] = federation.publish(model, sender=founder).gas_used
     round_(("commit", "commit_last"))
@@ -124,6 +129,9 @@ def measure(project: Any, chain: Any, accounts: Any) -> dict[str, int]:
     )
     crowd = Crowd(project, chain, parts, 32, 128, rule=RuleKind.MEDIAN)
     gas |= measure_round(crowd)
+    gas |= gas_masked.measure(project, chain, parts, [accounts[i] for i in range(6, 14)])
+    harness = founder.deploy(project.MaskHarness)
+    gas["poseidon2"] = int(harness.gasOfPermutations(2)[0]) - int(harness.gasOfPermutations(1)[0])
     return dict(sorted((gas | pricing_gas.measure(project, accounts)).items()))
 
 

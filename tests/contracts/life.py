@@ -51,12 +51,11 @@ class Life:
         clock, phase, params, proposal = self.wallets.read(
             (federation.clock,), (federation.phase,), (federation.params,), (federation.proposal,)
         )
-        self.clock = dict(zip(("stage", "number", "epochStart", "since"), clock, strict=False))
-        self.round, self.selected, self.seed = clock[1], clock[7], clock[11]
-        self.counters = clock[7:11]
+        self.round, self.selected, self.seed = clock[2], clock[9], clock[13]
+        self.counters = clock[9:13]
         self.phase, self.ends_at = PHASES[phase[0]], phase[1]
         self.params = dict(zip(PARAMS, params, strict=True))
-        self.proposer, self.failures = f"0x{proposal[0]:040x}", proposal[4]
+        self.proposer, self.failures = f"0x{proposal[0]:040x}", proposal[3]
 
     def demanded(self, desk: str, number: int) -> bool:
         """Whether the desk's bytes of that round were asked for and never came."""
@@ -74,7 +73,6 @@ class Life:
             "demand": self.counted(),
             "answer": [d for d in self.desks if self.demanded(d, self.round)],
             "unanswered": list(self.unpaid),
-            "reclaim": list(self.unpaid),
         }
         return pending.get(action) or self.desks
 
@@ -102,8 +100,8 @@ class Life:
         content, salt = content_id(self.update(desk)), hashlib.sha256(desk.encode()).digest()
         return twin.commitment(where, desk, content, salt), content, salt
 
-    def vectors(self, desks: list[str]) -> tuple[tuple[str, bytes, bytes, bytes], ...]:
-        return tuple((d, NO_ANNEX, self.opening(d)[2], self.update(d)) for d in desks)
+    def vectors(self, desks: list[str]) -> tuple[tuple[Any, ...], ...]:
+        return tuple((d, NO_ANNEX, self.opening(d)[2], self.update(d), ()) for d in desks)
 
     # ------------------------------------------------------------------ time
 
@@ -168,6 +166,7 @@ class Life:
 
     def commit(self, desk: str, _: str) -> None:
         self.wallets.send(desk, self.arena.federation.commit, self.opening(desk)[0])
+        assert desk not in self.unpaid, "a demand was left behind"
         self.committed[desk] = self.round
         self.ledger.absences[desk] = 0
 
@@ -180,7 +179,7 @@ class Life:
         model = self.right_model()
         if desk not in self.honest and self.dice.random() < 0.8:
             model = self.wrong(model)
-        self.wallets.send(desk, self.arena.federation.propose, model)
+        self.wallets.send(desk, self.arena.federation.propose, model, 0)
         self.model = model
 
     def wrong(self, model: bytes) -> bytes:
@@ -285,10 +284,6 @@ class Life:
         assert target not in self.honest, "an honest desk was penalised"
         self.reported.add(once)
         self.ledger.penalise(target, halves, self.params, beneficiary)
-
-    def reclaim(self, desk: str, target: str) -> None:
-        self.wallets.send(desk, self.arena.duties.reclaim, target)
-        assert self.unpaid.pop(target)[1] < self.round
 
     def withdraw(self, desk: str, _: str) -> None:
         if self.phase in ("Void", "Final"):

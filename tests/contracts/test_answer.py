@@ -26,7 +26,7 @@ def test_answer_by_anybody_counts_again_succeeds(asked, trio, nodes, stranger):
     assert bytes(event.data) == asked.update(trio[0])
     assert asked.ballot_state(trio[0]) == 5
     assert int(asked.federation.clock().revealed) == 3
-    assert int(asked.federation.proposal().demands) == 0
+    assert int(asked.federation.clock().demands) == 0
     model = asked.propose(trio, asked.aggregate(trio))
     asked.settle(model, trio, by=stranger)
     assert asked.phase == "Final"
@@ -79,7 +79,7 @@ def test_answer_the_last_after_demanding_opens_proposing_succeeds(asked, trio, s
     assert PHASES[int(clock.stage)] == "Propose"
     assert int(clock.since) == receipt.timestamp + PARAMS["finality"]
     asked.pass_to("Propose")
-    asked.federation.propose(asked.aggregate(trio), sender=asked.lead(trio))
+    asked.federation.propose(asked.aggregate(trio), 0, sender=asked.lead(trio))
 
 
 def test_answer_while_demanding_does_not_cut_it_short_succeeds(asked, trio, stranger):
@@ -99,7 +99,8 @@ def test_answer_too_late_reverts(asked, trio):
 
 def test_answer_in_the_next_round_reverts(asked, trio):
     asked.pass_to("Void")
-    asked.reveal_all(trio)
+    asked.open()
+    asked.commit(*trio[1:])
     with ape.reverts(asked.duties.NotDemanded):
         asked.answer(trio[0], by=trio[0])
 

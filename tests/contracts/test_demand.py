@@ -18,7 +18,7 @@ def test_demand_of_revealed_bytes_succeeds(revealed, trio, stranger):
     assert (asked.by, int(asked.round), int(asked.bond)) == (stranger.address, 1, BOND)
     assert revealed.ballot_state(trio[0]) == 4
     assert int(revealed.federation.clock().revealed) == 2
-    assert int(revealed.federation.proposal().demands) == 1
+    assert int(revealed.federation.clock().demands) == 1
     assert int(revealed.duties.balance) == BOND
 
 
@@ -97,13 +97,13 @@ def test_demand_with_another_bond_reverts(revealed, trio, stranger, value):
         revealed.duties.demand(trio[0], value=value, sender=stranger)
 
 
-def test_demand_of_the_next_round_gives_the_old_bond_back_succeeds(revealed, trio, nodes, stranger):
-    """A demand that nobody reported must not be lost under a new one."""
+def test_demand_of_the_next_round_follows_a_report_succeeds(revealed, trio, nodes, stranger):
+    """A demand that nobody reported cannot be lost under a new one: its node cannot commit before."""
     revealed.demand(trio[0], by=stranger)
     revealed.pass_to("Void")
+    revealed.duties.reportUnanswered(trio[0], sender=nodes[4])
     revealed.reveal_all(trio)
-    assert revealed.duties.claimable(stranger) == 0
-    revealed.demand(trio[0], by=nodes[4])
     assert revealed.duties.claimable(stranger) == BOND
+    revealed.demand(trio[0], by=nodes[4])
     assert revealed.duties.demandOf(trio[0]).by == nodes[4].address
     assert int(revealed.duties.balance) == 2 * BOND

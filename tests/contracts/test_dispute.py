@@ -84,7 +84,7 @@ def test_dispute_bytes_that_do_not_count_reverts(right, trio, stranger):
     """Nobody can be left out, counted twice, replaced or misquoted: each would make a right proposal look wrong."""
     arena, model = right
     settlement, (a, b, c) = arena.settlement, arena.vectors(trio)
-    foreign = (stranger.address, ZERO, arena.salt(stranger), arena.update(stranger))
+    foreign = (stranger.address, ZERO, arena.salt(stranger), arena.update(stranger), [])
     with_foreign = sorted([a, b, foreign], key=lambda v: int(v[0], 16))
     forged = pack_update([5] * arena.weights)
     cases = [
@@ -94,12 +94,12 @@ def test_dispute_bytes_that_do_not_count_reverts(right, trio, stranger):
         (settlement.NotRising, {"index": 3}, [a, b, c, c]),
         (settlement.NotRising, {"index": 2}, [a, c, b]),
         (settlement.DoesNotCount, {"node": stranger.address}, with_foreign),
-        (settlement.NotCommitted, {"node": b[0]}, [a, (*b[:3], forged), c]),
+        (settlement.NotCommitted, {"node": b[0]}, [a, (*b[:3], forged, []), c]),
         (settlement.NotCommitted, {"node": b[0]}, [a, (b[0], *a[1:]), c]),
-        (settlement.NotCommitted, {"node": b[0]}, [a, (b[0], b[1], bytes(32), b[3]), c]),
-        (settlement.NotCommitted, {"node": b[0]}, [a, (b[0], b"\1" * 32, b[2], b[3]), c]),
-        (settlement.WrongVectorLength, {"node": c[0], "given": 96, "expected": 128}, [a, b, (*c[:3], c[3][:-32])]),
-        (settlement.WrongVectorLength, {"node": c[0], "given": 129, "expected": 128}, [a, b, (*c[:3], c[3] + b"\0")]),
+        (settlement.NotCommitted, {"node": b[0]}, [a, (b[0], b[1], bytes(32), b[3], []), c]),
+        (settlement.NotCommitted, {"node": b[0]}, [a, (b[0], b"\1" * 32, b[2], b[3], []), c]),
+        (settlement.WrongVectorLength, {"node": c[0], "given": 96, "expected": 128}, [a, b, (*c[:3], c[3][:-32], [])]),
+        (settlement.WrongVectorLength, {"node": c[0], "given": 129}, [a, b, (*c[:3], c[3] + b"\0", [])]),
     ]
     for error, inputs, vectors in cases:
         with ape.reverts(error, error_inputs=inputs):
@@ -126,7 +126,7 @@ def test_dispute_leaves_out_what_was_demanded_in_vain_only_succeeds(revealed, tr
     if model is None:
         revealed.pass_to("Propose")
         model = revealed.aggregate(trio)
-        revealed.federation.propose(model, sender=revealed.lead(trio))
+        revealed.federation.propose(model, 0, sender=revealed.lead(trio))
     with ape.reverts(revealed.settlement.WrongVectorCount, error_inputs={"given": 3, "expected": 2}):
         revealed.dispute(model, trio, by=stranger)
     with ape.reverts(revealed.settlement.DoesNotCount, error_inputs={"node": trio[0].address}):

@@ -1,4 +1,4 @@
-"""FederationFactory: six clones, set up in one transaction, at addresses that founder and label fix."""
+"""FederationFactory: seven clones, set up in one transaction, at addresses that founder and label fix."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ape
 import pytest
 from tests.contracts.arena import MARKETS, PARAMS, PILLARS, WEIGHTS, config_of
 
-PARTS = ("federation", "vault", "registry", "engine", "settlement", "duties")
+PARTS = ("federation", "vault", "registry", "engine", "settlement", "duties", "keyring")
 ZERO = "0x" + "00" * 20
 LABEL = b"another".ljust(32, b"\0")
 
@@ -61,7 +61,7 @@ def test_factory_create_addresses_by_founder_and_label_succeeds(blueprints, conf
         for label in (LABEL, b"third".ljust(32, b"\0"))
         for part in PARTS
     ]
-    assert len(set(all_parts)) == 24
+    assert len(set(all_parts)) == 28
 
 
 def test_factory_parts_of_unknown_reverts(blueprints, stranger):
@@ -106,7 +106,7 @@ def test_factory_implementations_cannot_be_set_up_reverts(project, blueprints, s
     factory = blueprints.factory
     federation = project.Federation.at(factory.federationCode())
     with ape.reverts(federation.InvalidInitialization):
-        federation.initialize(PARAMS, *[stranger] * 6, sender=stranger)
+        federation.initialize(PARAMS, *[stranger] * 7, sender=stranger)
     vault = project.StakeVault.at(factory.vaultCode())
     with ape.reverts(vault.InvalidInitialization):
         vault.initialize(blueprints.token, stranger, sender=stranger)
@@ -120,8 +120,8 @@ def test_factory_implementations_cannot_be_set_up_reverts(project, blueprints, s
 
 def test_factory_clones_cannot_be_set_up_again_reverts(arena, stranger):
     with ape.reverts(arena.federation.InvalidInitialization):
-        arena.federation.initialize(PARAMS, arena.vault, arena.registry, *[stranger] * 4, sender=stranger)
-    for module in (arena.settlement, arena.duties):
+        arena.federation.initialize(PARAMS, arena.vault, arena.registry, *[stranger] * 5, sender=stranger)
+    for module in (arena.settlement, arena.duties, arena.keyring):
         with ape.reverts(module.InvalidInitialization):
             module.initialize(stranger, sender=stranger)
 

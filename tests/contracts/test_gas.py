@@ -65,7 +65,7 @@ def play(wallets: Wallets, members: list[str], gap: int) -> tuple[int, int]:
 def finish(wallets: Wallets, proposer: str, number: int) -> None:
     federation, model = wallets.arena.federation, pack_model([number] * WEIGHTS)
     wallets.wait(PARAMS["demandWindow"] + 2 * PARAMS["finality"])
-    wallets.send(proposer, federation.propose, model)
+    wallets.send(proposer, federation.propose, model, 0)
     wallets.wait(100)
     wallets.send(proposer, federation.publish, model)
 

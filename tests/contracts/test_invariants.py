@@ -14,8 +14,8 @@ ORDER = ("Draw", "Commit", "Reveal", "Availability", "Propose", "Challenge", "Fi
 FORWARD = {name: rank for rank, name in enumerate(ORDER)}
 USUAL = {
     "Idle": ["join", "join", "open"],
-    "Draw": ["draw"] * 3 + ["reclaim"],
-    "Commit": ["commit"] * 4 + ["wait_short", "wait_short", "wait_long", "reclaim"],
+    "Draw": ["draw"] * 3 + ["unanswered"],
+    "Commit": ["commit"] * 4 + ["wait_short", "wait_short", "wait_long", "unanswered"],
     "Reveal": ["reveal"] * 3 + ["absence", "absence", "wait_short", "wait_long"],
     "Availability": ["demand", "demand", "demand", "answer", "answer", "absence", "silence", "silence"]
     + ["wait_short"] * 4,
@@ -25,7 +25,7 @@ USUAL = {
     "Void": ["open"] * 3 + ["silence", "absence", "unanswered", "unpause", "settle_exits", "join", "withdraw"],
     "Settle": ["wait_short"],
 }
-ANYWHERE = {"pause", "unpause", "schedule", "exit", "reclaim", "claim", "claim_wei", "top_up"}
+ANYWHERE = {"pause", "unpause", "schedule", "exit", "unanswered", "claim", "claim_wei", "top_up"}
 EVERYTHING = sorted({action for actions in USUAL.values() for action in actions} | ANYWHERE)
 BY_MANY = ("join", "commit", "reveal", "propose")
 
@@ -142,7 +142,7 @@ class Watch:
             life.serve()
         keeper = life.desks[0]
         self.attempt("publish", keeper, keeper)
-        for action in ("reclaim", "unanswered", "exit"):
+        for action in ("unanswered", "exit"):
             for desk in life.desks:
                 self.attempt(action, desk, desk)
         while life.wallets.read((life.arena.federation.membersAt, 0, 1))[0][1]:

@@ -95,7 +95,7 @@ def test_open_after_no_proposal_succeeds(joined, nodes):
     joined.pass_phase()
     assert joined.phase == "Void"
     with ape.reverts(joined.federation.WrongPhase):
-        joined.federation.propose(joined.model(), sender=nodes[0])
+        joined.federation.propose(joined.model(), 0, sender=nodes[0])
     joined.run_round(nodes)
     assert int(joined.registry.versionAt(2).round) == 2
 

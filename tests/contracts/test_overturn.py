@@ -50,12 +50,12 @@ def test_overturn_lets_any_member_propose_at_once_with_twice_the_bond_succeeds(r
     model = revealed.aggregate(trio)
     inputs = {"given": BOND, "needed": 2 * BOND}
     with ape.reverts(revealed.federation.BondTooSmall, error_inputs=inputs):
-        revealed.federation.propose(model, sender=honest)
+        revealed.federation.propose(model, 0, sender=honest)
     raise_bond(revealed, honest, BOND - 1)
     with ape.reverts(revealed.federation.BondTooSmall, error_inputs=inputs | {"given": 2 * BOND - 1}):
-        revealed.federation.propose(model, sender=honest)
+        revealed.federation.propose(model, 0, sender=honest)
     raise_bond(revealed, honest, 1)
-    revealed.federation.propose(model, sender=honest)
+    revealed.federation.propose(model, 0, sender=honest)
     revealed.pass_phase()
     revealed.federation.publish(model, sender=stranger)
     assert bytes(revealed.registry.modelOf(2)) == model
@@ -67,7 +67,7 @@ def test_overturn_three_times_voids_the_round_and_keeps_the_model_succeeds(revea
         liar = next(n for n in trio if revealed.bond(n))
         raise_bond(revealed, liar, (BOND << failures) - BOND)
         model = revealed.aggregate(trio, {failures: 1})
-        revealed.federation.propose(model, sender=liar)
+        revealed.federation.propose(model, 0, sender=liar)
         receipt = revealed.dispute(model, trio, by=stranger)
         assert receipt.events.filter(revealed.federation.Overturned, failures=failures + 1, taken=BOND << failures)
         revealed.pass_settling()
@@ -90,7 +90,7 @@ def test_overturn_makes_the_liar_leave_succeeds(revealed, trio, stranger):
     liar = overturn(revealed, trio, stranger)
     assert revealed.status(liar) == "Leaving"
     with ape.reverts(revealed.federation.BondTooSmall, error_inputs={"given": 0, "needed": 2 * BOND}):
-        revealed.federation.propose(revealed.aggregate(trio), sender=liar)
+        revealed.federation.propose(revealed.aggregate(trio), 0, sender=liar)
     revealed.pass_to("Void")
     revealed.open()
     assert revealed.status(liar) == "None"
@@ -145,7 +145,7 @@ def test_overturn_after_the_proposer_was_punished_takes_what_is_left_succeeds(ma
     arena.demand(lead, by=stranger)
     arena.pass_to("Propose")
     model = arena.aggregate(others, {0: 1})
-    arena.federation.propose(model, sender=lead)
+    arena.federation.propose(model, 0, sender=lead)
     arena.duties.reportUnanswered(lead, sender=lead)
     assert arena.bond(lead) == BOND - 2 * (BOND // 16)
     arena.dispute(model, others, by=stranger)

@@ -39,7 +39,7 @@ def test_pause_lets_the_round_and_every_exit_finish_succeeds(joined, nodes, stra
     joined.pass_to("Propose")
     joined.pass_time(PARAMS["leadWindow"])
     model = joined.model()
-    federation.propose(model, sender=nodes[1])
+    federation.propose(model, 0, sender=nodes[1])
     joined.duties.reportSilence(nodes[0], sender=stranger)
     joined.pass_phase()
     federation.publish(model, sender=stranger)

@@ -26,7 +26,7 @@ def proposing(joined, nodes):
 
 def test_propose_lead_succeeds(proposing, nodes):
     model, lead = proposing.model(), proposing.lead(nodes)
-    receipt = proposing.federation.propose(model, sender=lead)
+    receipt = proposing.federation.propose(model, 0, sender=lead)
     (event,) = receipt.events.filter(proposing.federation.Proposed, round=1, proposer=lead.address)
     assert (bytes(event.model), event.contentId) == (model, content_id(model))
     proposal = proposing.federation.proposal()
@@ -44,9 +44,9 @@ def test_propose_in_the_lead_window_by_another_reverts(proposing, nodes):
         "until": int(proposing.federation.clock().since) + waits,
     }
     with ape.reverts(proposing.federation.NotYourTurn, error_inputs=turn):
-        proposing.federation.propose(proposing.model(), sender=other)
+        proposing.federation.propose(proposing.model(), 0, sender=other)
     proposing.pass_time(PARAMS["leadWindow"])
-    proposing.federation.propose(proposing.model(), sender=other)
+    proposing.federation.propose(proposing.model(), 0, sender=other)
 
 
 def test_propose_after_time_ended_revealing_succeeds(joined, nodes):
@@ -59,8 +59,8 @@ def test_propose_after_time_ended_revealing_succeeds(joined, nodes):
     lead = joined.lead(nodes)
     other = next(n for n in nodes if n != lead)
     with ape.reverts(joined.federation.NotYourTurn):
-        joined.federation.propose(joined.model(), sender=other)
-    joined.federation.propose(joined.model(), sender=lead)
+        joined.federation.propose(joined.model(), 0, sender=other)
+    joined.federation.propose(joined.model(), 0, sender=lead)
 
 
 def test_propose_lead_window_of_zero_is_open_to_all_succeeds(make_arena, nodes):
@@ -68,14 +68,14 @@ def test_propose_lead_window_of_zero_is_open_to_all_succeeds(make_arena, nodes):
     arena.join(*nodes)
     to_propose(arena, nodes)
     lead = arena.lead(nodes)
-    arena.federation.propose(arena.model(), sender=next(n for n in nodes if n != lead))
+    arena.federation.propose(arena.model(), 0, sender=next(n for n in nodes if n != lead))
 
 
 def test_propose_twice_reverts(proposing, nodes):
     lead = proposing.lead(nodes)
-    proposing.federation.propose(proposing.model(), sender=lead)
+    proposing.federation.propose(proposing.model(), 0, sender=lead)
     with ape.reverts(proposing.federation.WrongPhase, error_inputs={"actual": 6, "needed": 5}):
-        proposing.federation.propose(proposing.model(2), sender=lead)
+        proposing.federation.propose(proposing.model(2), 0, sender=lead)
 
 
 def test_propose_inside_the_finality_gap_reverts(make_arena, nodes):
@@ -85,26 +85,26 @@ def test_propose_inside_the_finality_gap_reverts(make_arena, nodes):
     arena.commit(nodes[0])
     arena.reveal(nodes[0])
     with ape.reverts(arena.federation.WrongPhase, error_inputs={"actual": 9, "needed": 5}):
-        arena.federation.propose(arena.model(), sender=nodes[0])
+        arena.federation.propose(arena.model(), 0, sender=nodes[0])
 
 
 def test_propose_late_reverts(proposing, nodes):
     proposing.pass_phase()
     with ape.reverts(proposing.federation.WrongPhase, error_inputs={"actual": 8, "needed": 5}):
-        proposing.federation.propose(proposing.model(), sender=nodes[0])
+        proposing.federation.propose(proposing.model(), 0, sender=nodes[0])
 
 
 def test_propose_stranger_reverts(proposing, stranger):
     proposing.pass_time(PARAMS["leadWindow"])
     with ape.reverts(proposing.federation.NotMember, error_inputs={"node": stranger.address}):
-        proposing.federation.propose(proposing.model(), sender=stranger)
+        proposing.federation.propose(proposing.model(), 0, sender=stranger)
 
 
 def test_propose_joiner_reverts(proposing, stranger):
     proposing.join(stranger)
     proposing.pass_time(PARAMS["leadWindow"])
     with ape.reverts(proposing.federation.NotMember, error_inputs={"node": stranger.address}):
-        proposing.federation.propose(proposing.model(), sender=stranger)
+        proposing.federation.propose(proposing.model(), 0, sender=stranger)
 
 
 def test_propose_bond_too_small_reverts(joined, nodes):
@@ -117,17 +117,17 @@ def test_propose_bond_too_small_reverts(joined, nodes):
     joined.pass_time(PARAMS["leadWindow"])
     missing = PARAMS["silencePenalty"]
     with ape.reverts(joined.federation.BondTooSmall, error_inputs={"given": BOND - missing, "needed": BOND}):
-        joined.federation.propose(joined.model(), sender=nodes[0])
+        joined.federation.propose(joined.model(), 0, sender=nodes[0])
     joined.fund(nodes[0], missing)
     joined.vault.topUp(missing, sender=nodes[0])
-    joined.federation.propose(joined.model(), sender=nodes[0])
+    joined.federation.propose(joined.model(), 0, sender=nodes[0])
 
 
 @pytest.mark.parametrize("length", [0, 96, 127, 129, 160])
 def test_propose_wrong_length_reverts(proposing, nodes, length):
     inputs = {"given": length, "expected": 128}
     with ape.reverts(proposing.federation.WrongModelLength, error_inputs=inputs):
-        proposing.federation.propose(bytes(length), sender=proposing.lead(nodes))
+        proposing.federation.propose(bytes(length), 0, sender=proposing.lead(nodes))
 
 
 @pytest.mark.parametrize(("clamp", "step"), [(1 << 20, 1 << 16), (1 << 20, 3 << 15), (3, 1 << 15)])
@@ -141,10 +141,10 @@ def test_propose_move_beyond_the_bound_reverts(make_arena, nodes, clamp, step, i
     for sign in (1, -1):
         weights[index] = sign * (bound + 1)
         with ape.reverts(arena.federation.MoveTooLarge, error_inputs={"index": index}):
-            arena.federation.propose(pack_model(weights), sender=nodes[0])
+            arena.federation.propose(pack_model(weights), 0, sender=nodes[0])
     weights[:] = bound
     weights[index] = -bound
-    arena.federation.propose(pack_model(weights), sender=nodes[0])
+    arena.federation.propose(pack_model(weights), 0, sender=nodes[0])
 
 
 def test_propose_bound_counts_from_the_current_version_succeeds(make_arena, nodes):
@@ -152,7 +152,7 @@ def test_propose_bound_counts_from_the_current_version_succeeds(make_arena, node
     arena.join(nodes[0])
     for number in (1, 2):
         to_propose(arena, nodes[:1])
-        arena.federation.propose(pack_model(np.full(WEIGHTS, 10 * number)), sender=nodes[0])
+        arena.federation.propose(pack_model(np.full(WEIGHTS, 10 * number)), 0, sender=nodes[0])
         arena.pass_phase()
         arena.federation.publish(pack_model(np.full(WEIGHTS, 10 * number)), sender=nodes[0])
     assert int(arena.registry.current().version) == 3

@@ -144,7 +144,7 @@ def test_report_silence_where_too_few_revealed_succeeds(joined, nodes):
 def test_report_silence_after_a_proposal_succeeds(silenced, nodes):
     silenced.pass_to("Propose")
     silenced.pass_time(PARAMS["leadWindow"])
-    silenced.federation.propose(silenced.model(), sender=nodes[1])
+    silenced.federation.propose(silenced.model(), 0, sender=nodes[1])
     silenced.duties.reportSilence(nodes[0], sender=nodes[1])
     assert bond(silenced, nodes[0]) == BOND - PENALTY
 

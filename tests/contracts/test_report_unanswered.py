@@ -42,7 +42,7 @@ def test_report_unanswered_the_rest_makes_the_model_succeeds(withheld, trio, str
     withheld.pass_to("Propose")
     withheld.pass_time(PARAMS["leadWindow"])  # the lot may have drawn the one that was penalised
     model = withheld.aggregate(trio[1:])
-    withheld.federation.propose(model, sender=trio[1])
+    withheld.federation.propose(model, 0, sender=trio[1])
     withheld.settle(model, trio[1:], by=stranger)
     assert bytes(withheld.registry.modelOf(2)) == model
 
@@ -60,7 +60,7 @@ def test_report_unanswered_without_quorum_the_round_is_void_succeeds(revealed, t
 
 def test_report_unanswered_after_a_proposal_succeeds(withheld, trio, stranger):
     withheld.pass_to("Propose")
-    withheld.federation.propose(withheld.aggregate(trio[1:]), sender=withheld.lead(trio))
+    withheld.federation.propose(withheld.aggregate(trio[1:]), 0, sender=withheld.lead(trio))
     withheld.duties.reportUnanswered(trio[0], sender=stranger)
     assert withheld.bond(trio[0]) == BOND - PENALTY
 
@@ -99,21 +99,21 @@ def test_report_unanswered_twice_reverts(withheld, trio, stranger):
     assert withheld.bond(trio[0]) == BOND - PENALTY
 
 
-def test_report_unanswered_once_a_new_commit_has_replaced_the_ballot_reverts(withheld, trio, stranger):
-    """The penalty must be claimed before the node's next commit; the demand's bond never is lost."""
+def test_report_unanswered_cannot_be_dodged_by_a_new_commit_reverts(withheld, trio, stranger):
+    """The ballot is all that remembers the demand: nothing replaces it before somebody has reported."""
     withheld.pass_to("Void")
     withheld.open()
-    withheld.commit(trio[0])
-    with ape.reverts(withheld.duties.NotDemanded):
-        withheld.duties.reportUnanswered(trio[0], sender=stranger)
-    withheld.duties.reclaim(trio[0], sender=trio[1])
+    with ape.reverts(withheld.federation.UnansweredDemand, error_inputs={"node": trio[0].address}):
+        withheld.commit(trio[0])
+    withheld.duties.reportUnanswered(trio[0], sender=trio[1])
     assert withheld.duties.claimable(stranger) == DEMAND
-    with ape.reverts(withheld.duties.NotDemanded):
-        withheld.duties.reclaim(trio[0], sender=stranger)
+    assert withheld.bond(trio[0]) == BOND - PENALTY
+    withheld.commit(trio[0])
 
 
-def test_report_unanswered_reclaim_in_the_same_round_reverts(withheld, trio, stranger):
-    """The guilty cannot end the demand against them."""
-    for by in (trio[0], stranger):
-        with ape.reverts(withheld.duties.NotDemanded, error_inputs={"node": trio[0].address}):
-            withheld.duties.reclaim(trio[0], sender=by)
+def test_report_unanswered_by_the_guilty_earns_it_nothing_succeeds(withheld, trio, stranger):
+    withheld.pass_to("Void")
+    withheld.open()
+    withheld.duties.reportUnanswered(trio[0], sender=trio[0])
+    assert withheld.vault.claimable(trio[0]) == 0
+    assert withheld.vault.claimable(stranger) == PENALTY // 2

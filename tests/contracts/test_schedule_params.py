@@ -13,15 +13,22 @@ WINDOWS = {
     "proposeWindow": 1,
     "challengeWindow": 1,
     "demandWindow": 1,
+    "unmaskWindow": 1,
 }
 YEAR = 365 * 86_400
-SHORTEST = 2 * (4 * 2 + 100 + 100 + 2 * 50 + 3 * (2 + 100 + 100))
+SHORTEST = 2 * (5 * 2 + 100 + 100 + 2 * 50 + 50 + 3 * (2 + 100 + 100))
 """Twice a round with all its gaps, and with three wrong proposals."""
+MASKED = {"clusterSize": 3, "minMembers": 3}
 REFUSED = [
     ("seats", {"seats": 0}),
     ("seats", {"seats": 129}),
     ("clusterSize", {"clusterSize": 0}),
     ("clusterSize", {"clusterSize": 2}),
+    ("clusterSize", {"clusterSize": 4}),
+    ("clusterSize", {"seats": 51, "clusterSize": 3, "minMembers": 3}),
+    ("clusterSize", {"seats": 104, "clusterSize": 8, "minMembers": 8, "clamp": 1}),
+    ("clusterSize", {"seats": 96, "clusterSize": 8, "minMembers": 8, "clamp": 1, "weighted": True, "weightCap": 1}),
+    ("clusterSize", {"seats": 34, "clusterSize": 17, "minMembers": 17}),
     ("quorumBps", {"quorumBps": 0}),
     ("quorumBps", {"quorumBps": 10_001}),
     ("epochRounds", {"epochRounds": 0}),
@@ -44,6 +51,11 @@ REFUSED = [
     ("minMembers", {"minMembers": 0}),
     ("minMembers", {"minMembers": 7}),
     ("demandWindow", {"demandWindow": 0}),
+    ("unmaskWindow", {"unmaskWindow": 0}),
+    ("minMembers", {"clusterSize": 3, "minMembers": 2}),
+    ("clamp", {"seats": 96, "clusterSize": 16, "minMembers": 16, "clamp": 1 << 19}),
+    ("clamp", {"clusterSize": 3, "minMembers": 3, "weighted": True, "weightShift": 9, "clamp": 1 << 20}),
+    ("clamp", MASKED | {"weighted": True, "weightCap": 1 << 22, "weightShift": 20, "clamp": 1}),
     ("demandBond", {"demandBond": 1 << 72}),
     ("trimBps", {"trimBps": 5_000}),
     ("weightCap", {"weightCap": 0}),
@@ -54,7 +66,7 @@ REFUSED = [
 ACCEPTED = [
     {"seats": 128, "quorumBps": 10_000, "epochRounds": 65_535, "seedDelay": 128, "interval": YEAR, "unbonding": YEAR},
     WINDOWS
-    | {"leadWindow": 0, "seats": 1, "quorumBps": 1, "epochRounds": 1, "interval": 0, "finality": 1, "unbonding": 34},
+    | {"leadWindow": 0, "seats": 1, "quorumBps": 1, "epochRounds": 1, "interval": 0, "finality": 1, "unbonding": 38},
     {
         "clamp": (1 << 23) - 1,
         "weightCap": 1_024,
@@ -64,6 +76,8 @@ ACCEPTED = [
     },
     {"demandBond": (1 << 72) - 1, "rule": 2, "weighted": True, "trimBps": 4_999},
     {"weightCap": 4_095, "clamp": 1 << 20, "weightShift": 9},
+    MASKED | {"seats": 96, "clusterSize": 16, "minMembers": 16, "clamp": (1 << 19) - 1, "closed": True},
+    MASKED | {"weighted": True, "weightShift": 11},
     {"clamp": 1, "step": 1, "bond": 16, "silencePenalty": 1, "minMembers": 6},
     {"leadWindow": 99, "proposeWindow": 100, "unbonding": SHORTEST},
 ]

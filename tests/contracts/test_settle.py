@@ -76,7 +76,7 @@ def test_settle_starts_anew_after_an_overturn_succeeds(revealed, trio, nodes, st
     revealed.fund(honest, BOND)
     revealed.vault.topUp(BOND, sender=honest)
     worse = revealed.aggregate(trio, {0: 1})
-    revealed.federation.propose(worse, sender=honest)
+    revealed.federation.propose(worse, 0, sender=honest)
     with ape.reverts(revealed.settlement.ProposalWrong, error_inputs={"word": 0}):
         revealed.settle(worse, trio, 1, by=stranger)
 

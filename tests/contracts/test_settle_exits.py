@@ -65,7 +65,7 @@ def test_settle_exits_while_a_round_runs_reverts(joined, nodes, stage):
         joined.reveal(*nodes)
         joined.pass_to("Propose")
     if stage == "Challenge":
-        joined.federation.propose(joined.model(), sender=joined.lead(nodes))
+        joined.federation.propose(joined.model(), 0, sender=joined.lead(nodes))
     actual = {"actual": PHASES.index(stage), "needed": PHASES.index("Final")}
     joined.federation.exit(sender=nodes[0])
     with ape.reverts(joined.federation.WrongPhase, error_inputs=actual):

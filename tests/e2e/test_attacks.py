@@ -117,7 +117,7 @@ def propose_first(net: Localnet, who: Attacker, model: Callable[[], bytes]) -> N
                 s.phase == Phase.PROPOSE and s.time >= s.ends_at - s.params["proposeWindow"] + s.params["leadWindow"]
             ),
         )
-        who.must(who.client.federation.functions.propose(model()))
+        who.must(who.client.federation.functions.propose(model(), 0))
 
 
 def assert_final_and_right(net: Localnet, number: int) -> list[str]:

@@ -36,7 +36,9 @@ def judge() -> Judge:
     assert REAL is not None
     plan_spec = ModelSpec("ssvi-pillars", ("BTC", "ETH"), tuple(DAY * d for d in (1, 2, 4, 7, 14, 21, 30, 45, 60, 90,
         120, 180, 270, 365)), 20, 32)  # fmt: skip
-    return Judge(build(plan_spec), split_tape(REAL / "dev_quotes.parquet", None, 0, WINDOW_HOURS), WINDOW_HOURS)
+    return Judge(
+        build(plan_spec), split_tape(REAL / "dev_quotes.parquet", None, 0, WINDOW_HOURS, desks=6), WINDOW_HOURS
+    )
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +48,7 @@ def net(tmp_path_factory: pytest.TempPathFactory, judge: Judge) -> Iterator[Loca
     with localnet(tmp_path_factory.mktemp("net"), WINDOW_HOURS, len(judge.own)) as net:
         for market, price in forwards(judge.market).items():
             net.set_price(market, price)
-        for name, tape in split_tape(REAL / "dev_quotes.parquet", None, 0, WINDOW_HOURS).items():
+        for name, tape in split_tape(REAL / "dev_quotes.parquet", None, 0, WINDOW_HOURS, desks=6).items():
             net.add_desk(name, tape)
         for desk in net.desks:
             net.start(desk)

@@ -33,8 +33,9 @@ PARAMS = {
     "commitWindow": 60, "revealWindow": 60, "leadWindow": 20, "proposeWindow": 60, "challengeWindow": 20,
     "unbonding": 2_000, "clamp": 1 << 19, "step": 2 << 16, "bond": BOND, "silencePenalty": BOND // 20, "minMembers": 3,
     "demandWindow": 10, "demandBond": 10**16, "rule": 0, "weighted": False, "trimBps": 2_000, "weightCap": 4_095,
-    "weightShift": 9,
+    "weightShift": 9, "unmaskWindow": 20, "closed": False,
 }  # fmt: skip
+PARTS = ("federation", "vault", "registry", "engine", "settlement", "duties", "keyring")
 ARTEFACTS = Path(__file__).resolve().parents[2] / ".build" / "__local__.json"
 _MNEMONIC = "test test test test test test test test test test test junk"
 
@@ -155,7 +156,14 @@ def tape(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def rounds() -> dict[str, Any]:
+    """Changes to the parameters; a test module overrides it."""
+    return {}
+
+
+@pytest.fixture
 def lab(
+    rounds: dict[str, Any],
     chain: Web3,
     chain_url: str,
     deploy: Callable[..., Contract],
@@ -168,9 +176,9 @@ def lab(
     spec = ssvi_spec()
     token = deploy("BondToken", founder)
     feeds = [deploy("SettableFeed", founder, 8, price) for price in (60_000 * 10**8, 3_000 * 10**8)]
-    codes = [
+    codes = [deploy("Federation", deploy("Rulebook").address).address] + [
         deploy(name).address
-        for name in ("Federation", "StakeVault", "ModelRegistry", "PricingEngine", "Settlement", "Duties")
+        for name in ("StakeVault", "ModelRegistry", "PricingEngine", "Settlement", "Duties", "Keyring")
     ]
     factory = deploy("FederationFactory", tuple(codes))
     label = b"lab".ljust(32, b"\0")
@@ -186,22 +194,17 @@ def lab(
         "pillarSeconds": list(spec.pillars),
         "fractionBits": spec.fraction_bits,
         "maxModelAge": 7 * 86_400,
-        "params": PARAMS,
+        "params": PARAMS | rounds,
         "admin": founder,
         "guardian": founder,
     }
     receipt = chain.eth.wait_for_transaction_receipt(factory.functions.create(config).transact({"from": founder}))
-    federation, vault, registry, engine, settlement, duties = factory.functions.addressesOf(founder, label).call()
+    parts = factory.functions.addressesOf(founder, label).call()
     deployment = Deployment(
         name="lab",
         chain_id=chain.eth.chain_id,
         factory=factory.address,
-        federation=federation,
-        vault=vault,
-        registry=registry,
-        engine=engine,
-        settlement=settlement,
-        duties=duties,
+        **dict(zip(PARTS, parts, strict=True)),
         token=token.address,
         timelock=founder,
         block=receipt["blockNumber"],

@@ -12,18 +12,19 @@ from fedvol.node.decide import Act, Action, Roles, View, decide, turn
 
 NODE = NodeState(
     address="0xA", status="active", index=2, seat=2, ballot_round=6, ballot_state=2, faults=0, absences=0,
-    absent_round=0, bond=1000, unlocks_at=0, balance_wei=10**18, tokens=0,
+    absent_round=0, voids=0, key_since=0, bond=1000, unlocks_at=0, balance_wei=10**18, tokens=0,
 )  # fmt: skip
 CLOCK = Clock(
-    stage=Phase.COMMIT, number=7, epoch_start=5, since=100, commit_window=60, reveal_window=60, finality=2, selected=4,
+    stage=Phase.COMMIT, cluster_size=1, number=7, epoch_start=5, demands=0, since=100, commit_window=60,
+    reveal_window=60, finality=2, selected=4,
     quorum=2, committed=0, revealed=0, seed=9,
 )  # fmt: skip
 SNAPSHOT = Snapshot(
     block=50, time=1_000, phase=Phase.COMMIT, ends_at=1_060, clock=CLOCK,
-    proposal=Proposal("0x0", 900, 48, 0, 0, bytes(32)),
+    proposal=Proposal("0x0", 900, 48, 0, bytes(32), 0),
     params={"bond": 1000, "proposeWindow": 60, "leadWindow": 20, "minMembers": 3, "demandWindow": 30},
     next_opening=960, version=3, published_at=900,
-    lead_seat=1, members=6, joining=1, node=NODE,
+    lead_seat=1, members=6, joining=1, roll=None, node=NODE,
 )  # fmt: skip
 LATE = View(waited=10_000)
 SILENT, ABSENT = Action(Act.REPORT_SILENCE, "0xB"), Action(Act.REPORT_ABSENCE, "0xC")
@@ -99,8 +100,8 @@ def test_the_next_act(snapshot: Snapshot, view: View, expected: Act | Action | N
 
 
 DEMANDED = {"ballot_round": 7, "ballot_state": 4}
-OPEN_DEMAND = Proposal("0x0", 900, 48, 1, 0, bytes(32))
-OVERTURNED = Proposal("0x0", 900, 48, 0, 1, bytes(32))
+OPEN_DEMAND = {"demands": 1}
+OVERTURNED = Proposal("0x0", 900, 48, 1, bytes(32), 0)
 MISSING = View(missing=("0xB", "0xC"))
 WRONG, RIGHT = View(holds=False), View(holds=True)
 CLAIM = Action(Act.CLAIM_ETH)
@@ -123,8 +124,8 @@ ROUND = {"since": 1_000}
         (at(Phase.AVAILABILITY, ends_at=1_026), MISSING, Roles(), Action(Act.DEMAND, "0xB")),
         (at(Phase.AVAILABILITY, ends_at=1_021), MISSING, Roles(stagger=99), None),
         (at(Phase.AVAILABILITY, ends_at=1_020), MISSING, Roles(stagger=99), Action(Act.DEMAND, "0xB")),
-        (at(Phase.AVAILABILITY, ends_at=1_031, proposal=OPEN_DEMAND), MISSING, Roles(), Action(Act.DEMAND, "0xB")),
-        (at(Phase.AVAILABILITY, ends_at=1_030, proposal=OPEN_DEMAND), MISSING, Roles(), None),
+        (at(Phase.AVAILABILITY, ends_at=1_031, clock=OPEN_DEMAND), MISSING, Roles(), Action(Act.DEMAND, "0xB")),
+        (at(Phase.AVAILABILITY, ends_at=1_030, clock=OPEN_DEMAND), MISSING, Roles(), None),
         (at(Phase.AVAILABILITY, ends_at=1_020), MISSING, Roles(watchtower=False), None),
         # dispute: the lead at once, the others within one poll
         (at(Phase.CHALLENGE, LEAD, ROUND), WRONG, Roles(), Act.DISPUTE),

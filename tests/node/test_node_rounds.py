@@ -89,7 +89,9 @@ def test_without_its_lead_a_round_is_proposed_by_the_next(lab: Lab) -> None:
 def test_a_proposer_names_whose_bytes_are_missing_and_goes_on_when_they_come(lab: Lab) -> None:
     nodes = [lab.node(i, watchtower=False) for i in (1, 2, 3)]
     lab.cycle(*nodes, until=lambda: lab.client.snapshot().clock.revealed == 3)
-    gone = lab.client.reveals(1, lab.client.snapshot().block)[0]
+    head = lab.client.snapshot()
+    reveals = lab.client.reveals(1, head.block)
+    gone = next(r for r in reveals if lab.client.seat(r.node, head.block) != head.lead_seat)  # whose own it has
     storage = open_storage(str(lab.folder / "storage"))
     data = storage.get(gone.content_id)
     storage.unpin(gone.content_id)

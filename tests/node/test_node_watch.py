@@ -66,7 +66,7 @@ def propose_wrong(lab: Lab, liar: Node, change: Callable[[list[int]], None]) -> 
     weights = unpack_model(aggregate_now(lab.client, liar._sight.bytes, s, 32, 1).model, 32)
     change(weights)
     model = pack_model(weights)
-    send(lab, lab.client.federation.functions.propose(model), liar._account.address)
+    send(lab, lab.client.federation.functions.propose(model, 0), liar._account.address)
     return model
 
 
@@ -238,14 +238,14 @@ def test_a_demand_that_a_crash_cut_off_is_not_paid_twice(lab: Lab) -> None:
     assert len(made) == 1
 
 
-def test_a_demand_bond_of_a_past_round_is_reclaimed(lab: Lab) -> None:
+def test_who_withheld_bytes_in_a_past_round_is_reported_and_the_bond_comes_back(lab: Lab) -> None:
     nodes = [lab.node(i, keeper=i == 1) for i in (1, 2, 3)]
     until_revealed(lab, *nodes)
     lead, *_ = lead_first(lab, nodes)
     gone = next(n for n in nodes if n is not lead and n is not nodes[0])
     unpin(lab, gone)
     rest = [n for n in nodes if n is not gone]
-    lab.cycle(*rest, until=lambda: lab.client.snapshot().proposal.demands == 1, seconds=1)
+    lab.cycle(*rest, until=lambda: lab.client.snapshot().clock.demands == 1, seconds=1)
     rpc(lab.url, "evm_increaseTime", 500)  # nobody proposes, nobody reports: the round is void
     rpc(lab.url, "anvil_mine", 1)
     send(lab, lab.client.federation.functions.open(), lab.client.web3.eth.accounts[0])
@@ -255,4 +255,4 @@ def test_a_demand_bond_of_a_past_round_is_reclaimed(lab: Lab) -> None:
         demander.cycle()
     assert lab.client.demand_of(gone._account.address, lab.client.snapshot().block)[2] == 0
     held = lab.client.claimable(demander._account.address, lab.client.snapshot().block)
-    assert held == (0, PARAMS["demandBond"])
+    assert held == (PARAMS["silencePenalty"], PARAMS["demandBond"])

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from fedvol.market.holdout import row_hash, split_holdout
-from fedvol.protocol import black76, fixedpoint, rule, ssvi, surface, vector
+from fedvol.protocol import black76, cluster, fixedpoint, grumpkin, mask, poseidon2, rule, ssvi, surface, vector
 from fedvol.protocol.commitment import COMMIT_TYPEHASH, RoundId, commitment, round_seed
 from fedvol.protocol.seat import seat
 from fedvol.storage.cid import cid_of
@@ -143,7 +143,73 @@ def _as_text(found: dict[str, Any]) -> dict[str, Any]:
     return {key: _as_text(value) if isinstance(value, dict) else str(value) for key, value in found.items()}
 
 
+def permute(state: list[str]) -> dict[str, Any]:
+    return {"state": [_word(x) for x in poseidon2.permute(tuple(map(int, state)))]}
+
+
+def mask_words(key: str, count: int) -> dict[str, Any]:
+    return {"words": [_word(x) for x in poseidon2.mask_words(int(key), count)]}
+
+
+def pair_key(
+    secret: str,
+    peer: list[str],
+    chain_id: int,
+    federation: str,
+    round_number: int,
+    seed: str,
+    seat: int,
+    peer_seat: int,
+) -> dict[str, Any]:
+    where = RoundId(chain_id, federation, round_number, int(seed))
+    key = mask.pair_key(int(secret), tuple(int(c, 16) for c in peer), where, seat, peer_seat)
+    public = [_word(c) for c in grumpkin.public_key(int(secret))]
+    return {"public": public, "context": _word(mask.context(where)), "key": _word(key)}
+
+
+def annex(self_key: str, pair_keys: list[str], place: int, missing: list[int]) -> dict[str, Any]:
+    own, pairs, gone = int(self_key), [int(k) for k in pair_keys], sum(1 << j for j in missing)
+    opened = mask.opening(own, pairs, place, gone)
+    assert mask.annex_of(opened, gone, len(pairs)) == mask.annex(own, pairs, place)
+    return {"annex": shown(mask.annex(own, pairs, place)), "opening": [shown(k) for k in opened]}
+
+
+def claims(voids: dict[str, int]) -> dict[str, Any]:
+    return {"claims": _word(mask.pack_claims({int(k): word for k, word in voids.items()}))}
+
+
+def masked_cluster(
+    updates: list[list[int]],
+    self_keys: list[str],
+    pair_keys: list[list[str]],
+    places: list[int],
+    missing: list[int],
+    m: int,
+    clamp: int,
+    step: int,
+) -> dict[str, Any]:
+    gone, members = sum(1 << j for j in missing), []
+    for update, own, pairs, place in zip(updates, map(int, self_keys), pair_keys, places, strict=True):
+        keys = [int(k) for k in pairs]
+        data = mask.mask(vector.pack_update(update), own, keys, place)
+        members.append(cluster.Member(place, data, mask.opening(own, keys, place, gone)))
+    total = cluster.unmask(members, gone)
+    made = rule.Rule(rule.RuleKind.MEAN, clamp, step)
+    model = cluster.apply(made, m, np.zeros(len(updates[0]), dtype=np.int64), [total])
+    return {"masked": [shown(x.data) for x in members], "sum": [_word(w) for w in total.words], "model": model.tolist()}
+
+
+def _word(x: int) -> str:
+    return f"0x{x:064x}"
+
+
 TWINS = {
+    "permute": permute,
+    "mask_words": mask_words,
+    "pair_key": pair_key,
+    "annex": annex,
+    "claims": claims,
+    "cluster": masked_cluster,
     "content_id": content_id,
     "pack_update": pack_update,
     "unpack_update": unpack_update,

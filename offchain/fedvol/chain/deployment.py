@@ -29,6 +29,7 @@ class Deployment:
     engine: str
     settlement: str
     duties: str
+    keyring: str
     token: str
     timelock: str
     block: int

@@ -14,12 +14,16 @@ from web3.exceptions import Web3Exception
 
 from fedvol.chain.client import abi
 from fedvol.chain.deployment import Deployment
+from fedvol.chain.outbox import Unmined
 from fedvol.errors import ChainError
+from fedvol.protocol.roll import MOST_SEATS, Roll
+from fedvol.protocol.seat import seat
 
 NO_SEAT = 255
+LATEST_EPOCH = 2**24 - 1
 STATUSES = ("none", "joining", "active", "leaving")
 
-NOTHING, COMMITTED, REVEALED, SILENT, DEMANDED, ANSWERED, DROPPED = range(7)
+NOTHING, COMMITTED, REVEALED, SILENT, DEMANDED, ANSWERED, DROPPED, VEILED = range(8)
 """`Ballot.state` in the contract."""
 
 
@@ -31,11 +35,12 @@ class Phase(IntEnum):
     COMMIT = 2
     REVEAL = 3
     AVAILABILITY = 4
-    PROPOSE = 5
-    CHALLENGE = 6
-    FINAL = 7
-    VOID = 8
-    SETTLE = 9
+    UNMASK = 5
+    PROPOSE = 6
+    CHALLENGE = 7
+    FINAL = 8
+    VOID = 9
+    SETTLE = 10
 
 
 @dataclass(frozen=True)
@@ -43,8 +48,10 @@ class Clock:
     """As `IFederationTypes.Clock`; times in seconds."""
 
     stage: Phase
+    cluster_size: int
     number: int
     epoch_start: int
+    demands: int
     since: int
     commit_window: int
     reveal_window: int
@@ -61,9 +68,9 @@ class Proposal:
     proposer: str
     opened_at: int
     seed_block: int
-    demands: int
     failures: int
     content_id: bytes
+    voids: int
 
 
 @dataclass(frozen=True)
@@ -87,7 +94,8 @@ class Ballot:
 
 @dataclass(frozen=True)
 class NodeState:
-    """One node's part. `seat` is None where it has none in this epoch; amounts in wei and token units."""
+    """One node's part. `seat` is None where it has none in this epoch; amounts in wei and token units.
+    `key_since`: first round for which the key that it registered last may hold, 0 without one."""
 
     address: str
     status: str
@@ -98,6 +106,8 @@ class NodeState:
     faults: int
     absences: int
     absent_round: int
+    voids: int
+    key_since: int
     bond: int
     unlocks_at: int
     balance_wei: int
@@ -121,7 +131,13 @@ class Snapshot:
     lead_seat: int
     members: int
     joining: int
+    roll: Roll | None
     node: NodeState | None
+
+    @property
+    def masked(self) -> bool:
+        """Whether rounds are masked by the parameters in force; a running round says so itself (`roll`)."""
+        return self.params["clusterSize"] > 1
 
     @property
     def published(self) -> bool:
@@ -134,6 +150,15 @@ class Reveal:
     content_id: bytes
     annex: bytes
     salt: bytes
+    block: int
+
+
+@dataclass(frozen=True)
+class Unmasking:
+    """What a survivor opened: see `fedvol.protocol.mask.opening`."""
+
+    node: str
+    keys: tuple[bytes, ...]
     block: int
 
 
@@ -150,6 +175,7 @@ class FederationClient:
         self.token = self._at("BondToken", deployment.token)
         self.settlement = self._at("Settlement", deployment.settlement)
         self.duties = self._at("Duties", deployment.duties)
+        self.keyring = self._at("Keyring", deployment.keyring)
         self._params_since: tuple[tuple[int, int] | None, dict[str, int]] = (None, {})
 
     def _at(self, name: str, address: str) -> Contract:
@@ -191,8 +217,15 @@ class FederationClient:
                 lead_seat=clock.seed % clock.selected if clock.selected else NO_SEAT,
                 members=members,
                 joining=joining,
+                roll=self._roll(clock, at),
                 node=self._node(Web3.to_checksum_address(node), at) if node else None,
             )
+
+    def _roll(self, clock: Clock, at: dict[str, int]) -> Roll | None:
+        if clock.cluster_size == 1:
+            return None
+        word = self.federation.functions.words([]).call(**at)[1]
+        return Roll(word, clock.cluster_size, clock.selected)
 
     def _params(self, clock: Clock, proposal: Proposal, at: dict[str, int]) -> dict[str, int]:
         """They change at an opening only, so one read a round will do."""
@@ -209,7 +242,7 @@ class FederationClient:
     def _node(self, node: str, at: dict[str, int]) -> NodeState:
         view = self.federation.functions
         status, index = view.memberOf(node).call(**at)
-        faults, absences, absent_round = self.duties.functions.recordOf(node).call(**at)
+        faults, absences, absent_round, voids, _ = self.duties.functions.recordOf(node).call(**at)
         _, ballot_round, _, ballot_state = view.ballotOf(node).call(**at)
         seat = view.seatOf(node).call(**at)
         bond, unlocks_at = self.vault.functions.bondOf(node).call(**at)
@@ -223,6 +256,8 @@ class FederationClient:
             faults=faults,
             absences=absences,
             absent_round=absent_round,
+            voids=voids,
+            key_since=self.keyring.functions.keyOf(node, LATEST_EPOCH).call(**at)[2],
             bond=bond,
             unlocks_at=unlocks_at,
             balance_wei=self.web3.eth.get_balance(node, **at),
@@ -245,7 +280,7 @@ class FederationClient:
         """The ballots of some nodes, in one call."""
         nodes = list(nodes)
         with readable("the ballots"):
-            _, words = self.federation.functions.words(nodes).call(block_identifier=block)
+            *_, words = self.federation.functions.words(nodes).call(block_identifier=block)
         return {node: Ballot.unpack(word) for node, word in zip(nodes, words, strict=True)}
 
     def seat(self, node: str, block: int) -> int:
@@ -253,15 +288,42 @@ class FederationClient:
         with readable("a seat"):
             return self.federation.functions.seatOf(node).call(block_identifier=block)
 
-    def absent_round(self, node: str, block: int) -> int:
-        """The last round in which an absence of the node was reported; 0 = none."""
+    def record(self, node: str, block: int) -> tuple[int, int, int, int, int]:
+        """As `IDuties.Record`: (faults, absences, round of the last, void epochs in a row, first round of the last)."""
         with readable("a node's record"):
-            return self.duties.functions.recordOf(node).call(block_identifier=block)[2]
+            return tuple(self.duties.functions.recordOf(node).call(block_identifier=block))
 
     def demand_of(self, node: str, block: int) -> tuple[str, int, int]:
         """(who demanded the node's bytes, in which round, bond in wei), of the last demand that still holds a bond."""
         with readable("a demand"):
             return tuple(self.duties.functions.demandOf(node).call(block_identifier=block))
+
+    def missing_at(self, block: int) -> tuple[int, int]:
+        """(round, who is missing in it: `Roll.missing`) at a block."""
+        with readable("the roll"):
+            clock, roll, _ = self.federation.functions.words([]).call(block_identifier=block)
+        return clock >> 8 & 0xFFFFFF, roll & ((1 << MOST_SEATS) - 1)
+
+    def keys(self, nodes: list[str], epoch_start: int, block: int) -> dict[str, tuple[int, int]]:
+        """The points of Grumpkin that hold for the nodes in an epoch; (0, 0) where there is none."""
+        with readable("the keys"):
+            found = self.keyring.functions.keysOf(nodes, epoch_start).call(block_identifier=block)
+        return {node: (x, y) for node, (x, y, _) in zip(nodes, found, strict=True)}
+
+    def seated(self, epoch_start: int, members: int, block: int) -> dict[int, str]:
+        """Who sits where in the epoch that a running round belongs to, by the lot; of all its members."""
+        drawn = self.events("RoundDrawn", block, round=epoch_start)
+        if not drawn:
+            raise Unmined(f"The draw of round {epoch_start} is not in the events yet.", "Wait for the RPC endpoint.")
+        addresses = self.member_addresses(members, block)
+        return {seat(drawn[-1]["args"]["seed"], i, members): node for i, node in enumerate(addresses)}
+
+    def unmaskings(self, round_number: int, until_block: int) -> dict[str, Unmasking]:
+        """What survivors opened in a round, by node."""
+        return {
+            e["args"]["node"]: Unmasking(e["args"]["node"], tuple(map(bytes, e["args"]["keys"])), e["blockNumber"])
+            for e in self.events("Unmasked", until_block, round=round_number)
+        }
 
     def claimable(self, node: str, block: int) -> tuple[int, int]:
         """What the node has earned and not claimed: (token units in the vault, wei in the duties)."""

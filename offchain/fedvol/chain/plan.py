@@ -13,6 +13,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from web3 import Web3
 
 from fedvol.errors import ConfigError
+from fedvol.protocol.mask import MOST_CLAIMS
+from fedvol.protocol.roll import MOST_SEATS, least_survivors
 from fedvol.protocol.vector import BIAS, MAX_DIMENSION, MAX_NODES
 
 
@@ -28,6 +30,9 @@ Address = Annotated[str, AfterValidator(_address)]
 
 RULE_KINDS = ("mean", "median", "trimmed-mean")
 """In the order of `RuleKind` in `contracts/libraries/RuleLib.sol`."""
+
+MOST_MASKS = 400
+"""Masks that one word of a round may wear, as in `ParamsLib`."""
 
 MAX_FAILURES = 3
 """Wrong proposals after which a round is void, as in `ParamsLib`."""
@@ -65,7 +70,7 @@ class ModelPlan(_Strict):
 class RoundsPlan(_Strict):
     seats: int = Field(ge=1, le=MAX_NODES)
     min_members: int = Field(ge=1)
-    cluster_size: int = Field(ge=1, le=1)
+    cluster_size: int = Field(ge=1, le=16)
     quorum_bps: int = Field(ge=1, le=10_000)
     epoch_rounds: int = Field(ge=1, lt=2**16)
     seed_delay: int = Field(ge=1, le=128)
@@ -75,6 +80,7 @@ class RoundsPlan(_Strict):
     reveal_window: int = Field(ge=1, lt=2**24)
     lead_window: int = Field(ge=0, lt=2**24)
     demand_window: int = Field(ge=1, lt=2**24)
+    unmask_window: int = Field(ge=1, lt=2**24)
     propose_window: int = Field(ge=1, lt=2**24)
     challenge_window: int = Field(ge=1, lt=2**24)
     unbonding: int = Field(ge=1, le=YEAR)
@@ -83,12 +89,21 @@ class RoundsPlan(_Strict):
 
     @model_validator(mode="after")
     def _check(self) -> RoundsPlan:
-        if self.min_members > self.seats:
-            raise ValueError("min_members: at most seats")
+        if self.cluster_size == 2:
+            raise ValueError("cluster_size: 1 = plain, or at least 3: of two, each reads the other off the sum")
+        if self.seats % self.cluster_size:
+            raise ValueError("cluster_size: must divide seats")
+        if self.cluster_size > 1 and self.seats // self.cluster_size > MOST_CLAIMS:
+            raise ValueError(f"cluster_size: at most {MOST_CLAIMS} clusters")
+        if self.cluster_size > 1 and self.seats > MOST_SEATS:
+            raise ValueError(f"seats: at most {MOST_SEATS} where rounds are masked")
+        if not self.cluster_size <= self.min_members <= self.seats:
+            raise ValueError("min_members: at least cluster_size, at most seats")
         if self.lead_window >= self.propose_window:
             raise ValueError("lead_window: must end before propose_window does")
         proposing = MAX_FAILURES * (self.finality + self.propose_window + self.challenge_window)
-        whole = 4 * self.finality + self.commit_window + self.reveal_window + 2 * self.demand_window + proposing
+        before = self.commit_window + self.reveal_window + 2 * self.demand_window + self.unmask_window
+        whole = 5 * self.finality + before + proposing
         if self.unbonding < 2 * whole:
             raise ValueError(f"unbonding: must outlast two whole rounds, {2 * whole} s")
         return self
@@ -122,6 +137,12 @@ class BondsPlan(_Strict):
         return self
 
 
+class MembersPlan(_Strict):
+    """`closed`: only whom the guardian admits may join."""
+
+    closed: bool = False
+
+
 class GovernancePlan(_Strict):
     timelock_delay: int = Field(ge=0, lt=2**32)
     governor: Address
@@ -142,6 +163,7 @@ class FederationPlan(_Strict):
     rounds: RoundsPlan
     rule: RulePlan = RulePlan()
     bonds: BondsPlan
+    members: MembersPlan = MembersPlan()
     governance: GovernancePlan
     feeds: dict[str, FeedPlan]
 
@@ -151,7 +173,21 @@ class FederationPlan(_Strict):
             raise ValueError("feeds: one for each of the model's markets, and no other")
         if (self.rule.weight_cap * self.rounds.clamp) >> self.rule.weight_shift >= BIAS:
             raise ValueError("rule.weight_shift: too small, weight_cap · clamp / 2^weight_shift must stay below 2^23")
+        if self.rounds.cluster_size > 1 and self._masks_of_a_word() > MOST_MASKS:
+            raise ValueError("rounds.cluster_size: a word wears too many masks for a dispute: take fewer seats")
+        if self.rounds.cluster_size > 1 and self._most_of_a_cluster() >= BIAS:
+            raise ValueError("rounds.clamp: a cluster's sum must stay below 2^23: lower clamp or cluster_size")
         return self
+
+    def _masks_of_a_word(self) -> int:
+        m, least = self.rounds.cluster_size, least_survivors(self.rounds.cluster_size)
+        return self.rounds.seats // m * least * (1 + m - least) * (2 if self.rule.weighted else 1)
+
+    def _most_of_a_cluster(self) -> int:
+        m, clamp, rule = self.rounds.cluster_size, self.rounds.clamp, self.rule
+        if not rule.weighted:
+            return m * clamp
+        return max(m * rule.weight_cap, (m * rule.weight_cap * clamp) >> rule.weight_shift)
 
     @property
     def label(self) -> bytes:
@@ -177,9 +213,11 @@ class FederationPlan(_Strict):
     def params(self) -> dict[str, int]:
         """As `IFederationTypes.Params`, in its order."""
         values = self.rounds.model_dump() | self.bonds.model_dump(exclude={"token"})
-        first = [name for name in RoundsPlan.model_fields if name not in ("min_members", "demand_window")]
+        later = ("min_members", "demand_window", "unmask_window")
+        first = [name for name in RoundsPlan.model_fields if name not in later]
         order = [*first, "bond", "silence_penalty", "min_members", "demand_window", "demand_bond"]
-        return {_camel(name): values[name] for name in order} | self.rule.params()
+        last = {"unmaskWindow": self.rounds.unmask_window, "closed": self.members.closed}
+        return {_camel(name): values[name] for name in order} | self.rule.params() | last
 
 
 def _camel(name: str) -> str:

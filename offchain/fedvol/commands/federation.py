@@ -99,12 +99,20 @@ def _summary(client: FederationClient, s: Snapshot) -> list[tuple[str, str]]:
         ("round", f"{s.clock.number}: {s.phase.name.lower()}{left}"),
         ("committed", f"{s.clock.committed} of {s.clock.selected} (quorum {s.clock.quorum})"),
         ("revealed", f"{s.clock.revealed} of {s.clock.committed}"),
-        ("demands", f"{s.proposal.demands} not answered"),
+        ("masks", _masks(s)),
+        ("demands", f"{s.clock.demands} not answered"),
         ("wrong proposals", f"{s.proposal.failures} in this round"),
         ("members", f"{s.members} and {s.joining} joining"),
         ("model", f"version {s.version}, {s.time - s.published_at} s old"),
         ("pricing engine", client.engine.address),
     ]
+
+
+def _masks(s: Snapshot) -> str:
+    if s.roll is None:
+        return "none: plain rounds"
+    opened = sum(map(s.roll.is_open, s.roll.clusters))
+    return f"clusters of {s.roll.m}, {opened} of {len(s.roll.clusters)} opened"
 
 
 def _document(client: FederationClient, snapshot: Snapshot, members: list[NodeState]) -> dict[str, Any]:

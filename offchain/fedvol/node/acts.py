@@ -31,15 +31,18 @@ from fedvol.errors import ChainError, ConfigError
 from fedvol.node.budget import Budget
 from fedvol.node.config import NodeConfig
 from fedvol.node.decide import Act, Action, bond_to_propose
-from fedvol.node.journal import COMMITTED, REVEALED, Journal, Prepared
+from fedvol.node.journal import COMMITTED, REVEALED, Journal, Masks, Prepared
 from fedvol.node.keystore import round_secret
 from fedvol.node.rounds import NotDeepEnough, aggregate_now
 from fedvol.node.sight import Sight, shared
 from fedvol.node.trainer import Trainer
 from fedvol.protocol.commitment import NO_ANNEX, RoundId, commitment
+from fedvol.protocol.mask import annex, mask, opening
 from fedvol.protocol.rule import Rule
 from fedvol.protocol.vector import WORD_BYTES, content_id
 from fedvol.storage import Storage
+
+EXITS_AT_ONCE = 8
 
 log = structlog.get_logger()
 
@@ -88,6 +91,8 @@ class Acts:
         federation, duties = self._client.federation.functions, self._client.duties.functions
         number, node = s.clock.number, action.node
         match action.act:
+            case Act.REGISTER_KEY:
+                self._register_key(s)
             case Act.JOIN:
                 self._join(s)
             case Act.OPEN:
@@ -98,6 +103,8 @@ class Acts:
                 self._commit(s)
             case Act.REVEAL:
                 self._reveal(s)
+            case Act.UNMASK:
+                self._unmask(s)
             case Act.ANSWER:
                 self._answer(node, s)
             case Act.DEMAND:
@@ -110,6 +117,8 @@ class Acts:
                 self._settle(s)
             case Act.PUBLISH:
                 self._publish(s)
+            case Act.SETTLE_EXITS:
+                self._send(f"settle-exits:{number}:{s.block}", federation.settleExits(EXITS_AT_ONCE), s)
             case Act.REPORT_ABSENCE:
                 self._report("AbsenceReported", _about("report-absence", s, node), duties.reportAbsence(node), s)
             case Act.REPORT_SILENCE:
@@ -117,8 +126,10 @@ class Acts:
             case Act.REPORT_UNANSWERED:
                 call = duties.reportUnanswered(node)
                 self._report("UnansweredReported", _about("report-unanswered", s, node), call, s)
-            case Act.RECLAIM:
-                self._send(_about("reclaim", s, node), duties.reclaim(node), s, node=node)
+            case Act.REPORT_VEILED:
+                self._report("VeiledReported", _about("report-veiled", s, node), duties.reportVeiled(node), s)
+            case Act.REPORT_VOID:
+                self._send(_about("report-void", s, node), duties.reportVoid(node), s, node=node)
             case Act.CLAIM_TOKENS:
                 receipt = self._send(f"claim-tokens:{number}:{s.block}", self._client.vault.functions.claim(), s)
                 log.info("earned", tokens=ether(_event(self._client.vault, "Claimed", receipt)["amount"]))
@@ -163,6 +174,12 @@ class Acts:
         if allowed < amount:
             self._send(f"approve:{s.clock.number}:{amount}", token.approve(vault, amount), s)
 
+    def _register_key(self, s: Snapshot) -> None:
+        point = self._sight.veil.new_key(s)
+        purpose = f"register-key:{s.clock.number}:{point[0]:x}"
+        self._send(purpose, self._client.keyring.functions.register(*point), s)
+        self._sight.veil.forget(s, point)
+
     # ------------------------------------------------------------------ the node's own vector
 
     def _commit(self, s: Snapshot) -> None:
@@ -178,6 +195,7 @@ class Acts:
         if known is not None:
             return known
         where = RoundId(self._client.deployment.chain_id, self._client.federation.address, number, seed)
+        masks = self._sight.veil.masks(s) if s.roll is not None else None
         started = time.monotonic()
         self._budget.charge(number, seed)
         data = self._trainer.update(
@@ -185,8 +203,10 @@ class Acts:
             Rule.from_params(s.params),
             round_secret(self._account, repr(where).encode()),
         )
+        if masks is not None:
+            data = mask(data, masks.self_key, masks.pair_keys, masks.place)
         salt = secrets.token_bytes(32)
-        bound = commitment(where, self._account.address, content_id(data), salt)
+        bound = commitment(where, self._account.address, content_id(data), salt, _annex(masks))
         log.info("trained", number=number, rows=len(self._trainer.rows()), seconds=round(time.monotonic() - started, 2))
         return self._journal.prepare(Prepared(number, seed, s.version, data, salt, bound))
 
@@ -194,18 +214,27 @@ class Acts:
         part = self._journal.prepared(s.clock.number, s.clock.seed)
         # Not before now: bytes that others could fetch while commits are open could be copied.
         self._storage.put(part.data)
-        call = self._client.federation.functions.reveal(part.content_id, NO_ANNEX, part.salt)
+        shown = _annex(self._journal.masks(part.number, part.seed))
+        call = self._client.federation.functions.reveal(part.content_id, shown, part.salt)
         self._send(_of_round("reveal", s), call, s)
         self._journal.advance(part.number, part.seed, REVEALED)
+
+    def _unmask(self, s: Snapshot) -> None:
+        part, masks = (read(s.clock.number, s.clock.seed) for read in (self._journal.prepared, self._journal.masks))
+        self._journal.open_for(part.number, part.seed, s.roll.missing)
+        keys = opening(masks.self_key, masks.pair_keys, masks.place, s.roll.missing_in(s.node.seat // s.roll.m))
+        call = self._client.federation.functions.unmask(s.roll.missing, part.content_id, part.salt, keys)
+        missing = s.roll.m - len(s.roll.survivors(s.node.seat // s.roll.m))
+        self._send(f"{_of_round('unmask', s)}:{s.roll.missing:x}", call, s, missing=missing)
 
     def _answer(self, node: str, s: Snapshot) -> None:
         if node == self._account.address:
             part = self._journal.prepared(s.clock.number, s.clock.seed)
-            annex, salt, data = NO_ANNEX, part.salt, part.data
+            shown, salt, data = _annex(self._journal.masks(part.number, part.seed)), part.salt, part.data
         else:
             reveal, data = self._sight.answers[node]
-            annex, salt = reveal.annex, reveal.salt
-        call = self._client.duties.functions.answer(node, annex, salt, data)
+            shown, salt = reveal.annex, reveal.salt
+        call = self._client.duties.functions.answer(node, shown, salt, data)
         receipt = self._send(_about("answer", s, node), call, s, node=node)
         refund = _event(self._client.duties, "Answered", receipt)["refund"]
         log.info("answered", number=s.clock.number, node=node, refund=ether(refund))
@@ -215,12 +244,12 @@ class Acts:
     def _propose(self, s: Snapshot) -> None:
         spec, depth = self._trainer.spec, self._config.confirmations
         try:
-            model = aggregate_now(self._client, self._sight.bytes, s, spec.dimension, depth).model
+            right = aggregate_now(self._client, self._sight.bytes, s, spec.dimension, depth)
         except NotDeepEnough:
             return
-        self._storage.put(model)
+        self._storage.put(right.model)
         purpose = f"{_of_round('propose', s)}:{s.proposal.failures}"
-        self._send(purpose, self._client.federation.functions.propose(model), s)
+        self._send(purpose, self._client.federation.functions.propose(right.model, right.voids), s)
 
     def _dispute(self, s: Snapshot) -> None:
         case = self._sight.verdict(s)
@@ -264,6 +293,10 @@ class Acts:
         found = _event(self._client.duties, event, self._send(purpose, call, s))
         fault, taken = event.removesuffix("Reported").lower(), ether(found["taken"])
         log.info("reported", number=s.clock.number, fault=fault, node=found["node"], taken=taken)
+
+
+def _annex(masks: Masks | None) -> bytes:
+    return NO_ANNEX if masks is None else annex(masks.self_key, masks.pair_keys, masks.place)
 
 
 def _of_round(act: str, s: Snapshot) -> str:

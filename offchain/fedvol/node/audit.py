@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -11,10 +11,22 @@ from typing import Any
 import numpy as np
 from web3.exceptions import Web3Exception
 
-from fedvol.chain.federation import FederationClient, Phase, Reveal, Snapshot, readable
-from fedvol.errors import ChainError, ConfigError, StorageError
-from fedvol.node.rounds import Bytes, aggregate, first_wrong_word, is_vector
+from fedvol.chain.federation import FederationClient, Phase, Reveal, Snapshot, Unmasking, readable
+from fedvol.errors import ChainError, ConfigError, StorageError, WireError
+from fedvol.node.rounds import (
+    Aggregate,
+    Bytes,
+    aggregate,
+    aggregate_masked,
+    first_wrong_word,
+    is_vector,
+    masked_vectors,
+)
+from fedvol.protocol import cluster
+from fedvol.protocol.cluster import ClusterSum
 from fedvol.protocol.commitment import RoundId, commitment, round_seed
+from fedvol.protocol.mask import annex_of
+from fedvol.protocol.roll import Roll
 from fedvol.protocol.rule import Rule, largest_move
 from fedvol.protocol.seat import seat
 from fedvol.protocol.vector import WORD_BYTES, content_id, unpack_model, vector_bytes
@@ -83,6 +95,8 @@ class _Audit:
         yield self._checkable("commits", self._commitments)
         yield from self._vectors()
         yield from self._demands()
+        if self.masked:
+            yield from self._unmaskings()
         yield from self._proposals()
         yield self._ending()
 
@@ -125,6 +139,30 @@ class _Audit:
     def counted(self) -> list[Reveal]:
         return [r for r in self.reveals if r.node not in self.demanded or r.node in self.answered]
 
+    @property
+    def masked(self) -> bool:
+        return self.params["clusterSize"] > 1
+
+    @cached_property
+    def seats(self) -> dict[str, int]:
+        return {e["args"]["node"]: e["args"]["seat"] for e in self._events("Committed")}
+
+    @cached_property
+    def shown(self) -> dict[str, Unmasking]:
+        return self.client.unmaskings(self.number, self.head.block)
+
+    @cached_property
+    def roll(self) -> Roll:
+        """As it stood when unmasking was over."""
+        counted = [self.seats[r.node] for r in self.counted]
+        unmasked = [self.seats[node] for node in self.shown]
+        return Roll.of(self.params["clusterSize"], self.opened["args"]["selected"], counted, unmasked)
+
+    @cached_property
+    def open(self) -> list[Reveal]:
+        """The reveals of a masked round that enter its aggregate."""
+        return [r for r in self.counted if self.roll.is_open(self.seats[r.node] // self.roll.m)]
+
     @cached_property
     def base(self) -> bytes:
         """The model that the round started from."""
@@ -133,13 +171,23 @@ class _Audit:
         return self.client.model(version, self.head.block)
 
     @cached_property
-    def right(self) -> bytes | StorageError:
+    def right(self) -> Aggregate | StorageError:
         """What the vectors give."""
         rule = Rule.from_params(self.params)
         try:
-            return aggregate(self.base, rule, self.counted, self.found, self.dimension).model
+            if not self.masked:
+                return aggregate(self.base, rule, self.counted, self.found, self.dimension)
+            vectors = masked_vectors(self.open, self.found, self.shown, rule, self.dimension)
+            return aggregate_masked(self.base, rule, vectors, self.seats, self.roll, self.dimension)
         except StorageError as error:
             return error
+
+    def first_wrong(self, model: bytes, claims: int) -> int | None:
+        """Where a proposal can be disproved."""
+        if not self.masked:
+            return first_wrong_word(model, self.right.model)
+        rule, m = Rule.from_params(self.params), self.roll.m
+        return cluster.first_wrong_word(rule, m, self.base, self.right.sums, claims, model, self.dimension)
 
     # ------------------------------------------------------------------ the steps
 
@@ -157,7 +205,11 @@ class _Audit:
         asked = self.opened["args"]
         selected, members = asked["selected"], asked["members"]
         what = f"block {self.opened['blockNumber']}, epoch of round {epoch}, {selected} of {members} members"
-        return Finding("opening", what, _holds(selected == min(self.params["seats"], members)))
+        return Finding(
+            "opening",
+            what,
+            _holds(selected == min(self.params["seats"], members - members % self.params["clusterSize"])),
+        )
 
     def _seed(self) -> Finding:
         rearmed = self._events("RoundRearmed")
@@ -216,6 +268,32 @@ class _Audit:
             else:
                 yield Finding("demand", f"{node}: not answered", Verdict.HOLDS)
 
+    def _unmaskings(self) -> Iterator[Finding]:
+        """Each survivor opened what it had committed to, and every cluster has a sum or is void."""
+        annexes, m = {r.node: r.annex for r in self.reveals}, self.roll.m
+        for node, unmasking in self.shown.items():
+            missing = self.roll.missing_in(self.seats[node] // m)
+            try:
+                made = annex_of(unmasking.keys, missing, m)
+            except WireError:
+                made = b""
+            what = f"{node}: its own key, and those that it shares with {missing.bit_count()} missing"
+            yield Finding("unmask", what, _holds(made == annexes.get(node)))
+        sums = {} if isinstance(self.right, StorageError) else self.right.sums
+        for k in self.roll.clusters:
+            yield Finding("cluster", f"{k}: {self._cluster(k, sums)}", Verdict.HOLDS)
+
+    def _cluster(self, k: int, sums: Mapping[int, ClusterSum]) -> str:
+        m, survivors = self.roll.m, len(self.roll.survivors(k))
+        if not self.roll.is_viable(k):
+            return f"void: {survivors} of {m} survive"
+        if not self.roll.is_open(k):
+            veiled = [n for n, seat in self.seats.items() if seat // m == k and self.roll.must_unmask(seat)]
+            return f"void: {', '.join(veiled)} did not unmask"
+        if k in sums and sums[k].void_word is not None:
+            return f"void: word {sums[k].void_word} of its sum is none, somebody masked wrongly"
+        return f"the sum of {survivors}"
+
     def _proposals(self) -> Iterator[Finding]:
         overturned = [e["args"] for e in self._events("Overturned")]
         words = [e["args"]["word"] for e in self._events("Disproved", self.client.settlement)]
@@ -227,14 +305,15 @@ class _Audit:
             if isinstance(self.right, StorageError):
                 yield Finding("proposal", f"{proposer}: not without all vectors", Verdict.UNCHECKABLE)
                 continue
-            wrong = first_wrong_word(model, self.right)
+            wrong = self.first_wrong(model, event["args"]["voids"])
             says = "the rule's result" if wrong is None else f"wrong at word {wrong}"
             if i >= len(overturned):
                 # A wrong one that is not overturned stands, or became the model.
                 yield Finding("proposal", f"{proposer}: {says}", _holds(wrong is None))
                 continue
             at = slice(words[i] * WORD_BYTES, (words[i] + 1) * WORD_BYTES)
-            fair = overturned[i]["proposer"] == proposer and model[at] != self.right[at]
+            # Where a claim, or the lack of one, is wrong any word will do.
+            fair = overturned[i]["proposer"] == proposer and (self.masked or model[at] != self.right.model[at])
             yield Finding("proposal", f"{proposer}: {says}, overturned", _holds(wrong is not None))
             yield Finding("dispute", f"{overturned[i]['accuser']}: at word {words[i]}", _holds(fair))
 
@@ -254,7 +333,7 @@ class _Audit:
         what = f"version {version}, 0x{name.hex()}, moved by {moved} of {most} at most"
         if isinstance(self.right, StorageError):
             return Finding("model", what, Verdict.UNCHECKABLE)
-        return Finding("model", what, _holds(model == self.right))
+        return Finding("model", what, _holds(model == self.right.model))
 
 
 def _holds(right: bool) -> Verdict:

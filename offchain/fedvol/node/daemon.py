@@ -27,9 +27,11 @@ from fedvol.node.config import NodeConfig
 from fedvol.node.decide import Roles, decide
 from fedvol.node.journal import Journal, Owner, open_journal
 from fedvol.node.keystore import load
+from fedvol.node.maskkeys import MaskKeys
 from fedvol.node.rounds import Bytes, NothingToPropose
 from fedvol.node.sight import Sight
 from fedvol.node.trainer import Trainer
+from fedvol.node.veil import CannotMask, Veil
 from fedvol.node.watchtower import Watchtower
 from fedvol.storage import Storage, open_storage
 
@@ -82,8 +84,10 @@ class Node:
         self._stopped_at = 0.0
         source = Bytes(client, storage)
         watchtower = Watchtower(client, source, account.address, trainer.spec.dimension, config.confirmations)
+        masks = MaskKeys(config.data_dir / "mask-keys", account)
+        veil = Veil(client, account.address, masks, journal, config.confirmations)
         budget = Budget(journal, config.privacy)
-        self._sight = Sight(client, account.address, journal, source, watchtower, self._roles, budget)
+        self._sight = Sight(client, account.address, journal, source, watchtower, veil, self._roles, budget)
         self.acts = Acts(config, client, account, journal, storage, trainer, outbox, self._sight, budget)
 
     # ------------------------------------------------------------------ the loop
@@ -136,7 +140,7 @@ class Node:
 
 def passes(error: FedvolError) -> bool:
     """Whether waiting may mend it. What is not on this list ends the process."""
-    if isinstance(error, StorageError | WouldRevert | Reverted | Unmined | FeesTooHigh | NothingToPropose):
+    if isinstance(error, StorageError | WouldRevert | Reverted | Unmined | FeesTooHigh | NothingToPropose | CannotMask):
         return True
     return isinstance(error, ChainError) and isinstance(
         error.__cause__, requests.RequestException | Web3Exception | OSError

@@ -9,21 +9,25 @@ from fedvol.chain.federation import COMMITTED, DEMANDED, NOTHING, NodeState, Pha
 
 
 class Act(StrEnum):
+    REGISTER_KEY = "register-key"
     JOIN = "join"
     OPEN = "open"
     DRAW = "draw"
     COMMIT = "commit"
     REVEAL = "reveal"
+    UNMASK = "unmask"
     ANSWER = "answer"
     DEMAND = "demand"
     PROPOSE = "propose"
     DISPUTE = "dispute"
     SETTLE = "settle"
     PUBLISH = "publish"
+    SETTLE_EXITS = "settle-exits"
     REPORT_ABSENCE = "report-absence"
     REPORT_SILENCE = "report-silence"
     REPORT_UNANSWERED = "report-unanswered"
-    RECLAIM = "reclaim"
+    REPORT_VEILED = "report-veiled"
+    REPORT_VOID = "report-void"
     CLAIM_TOKENS = "claim-tokens"
     CLAIM_ETH = "claim-eth"
     TOP_UP = "top-up"
@@ -43,6 +47,9 @@ class View:
 
     Attributes:
         can_open: the journal holds this round's update and salt.
+        needs_key: a key to mask with, for the next epoch, is due.
+        can_mask: it may commit: the round is plain, or enough of its cluster share masks with it.
+        may_open: it is due to unmask, and the survivors are certain.
         can_afford: the privacy budget has room for this round's.
         waited: seconds of chain time for which this process has seen the round stand where it stands.
         missing: nodes whose revealed bytes it cannot get, and that can be demanded.
@@ -53,6 +60,9 @@ class View:
     """
 
     can_open: bool = False
+    needs_key: bool = False
+    can_mask: bool = True
+    may_open: bool = False
     can_afford: bool = True
     waited: int = 0
     missing: tuple[str, ...] = ()
@@ -87,7 +97,7 @@ def decide(s: Snapshot, view: View, roles: Roles) -> Action | None:
         return Action(Act.ANSWER, node.address)
     if node.status == "none":
         if roles.join:
-            return Action(Act.JOIN)
+            return Action(Act.REGISTER_KEY if view.needs_key and node.key_since == 0 else Act.JOIN)
         return _watch(s, node, view, roles) or _claim(s, view)
     return (
         _take_part(s, node, view, roles)
@@ -95,6 +105,7 @@ def decide(s: Snapshot, view: View, roles: Roles) -> Action | None:
         or _claim(s, view)
         or _keep(s, node, view, roles)
         or (Action(Act.TOP_UP) if _can_top_up(s, node, roles, s.params["bond"]) else None)
+        or (Action(Act.REGISTER_KEY) if view.needs_key and node.status != "leaving" else None)
     )
 
 
@@ -121,10 +132,14 @@ def bond_to_propose(s: Snapshot) -> int:
 
 
 def _take_part(s: Snapshot, node: NodeState, view: View, roles: Roles) -> Action | None:
-    if view.can_afford and _may_commit(s, node):
-        return Action(Act.COMMIT)
+    if view.can_afford and view.can_mask and _may_commit(s, node):
+        # Bytes that this node owed an earlier round, and did not hand out, keep it from committing.
+        owes = node.ballot_state == DEMANDED
+        return Action(Act.REPORT_UNANSWERED, node.address) if owes else Action(Act.COMMIT)
     if s.phase == Phase.REVEAL and _ballot(s, node) == COMMITTED and view.can_open:
         return Action(Act.REVEAL)
+    if view.may_open:
+        return Action(Act.UNMASK)
     if roles.propose and _is_turn_to_propose(s, node, roles):
         if node.bond >= bond_to_propose(s):
             return Action(Act.PROPOSE)
@@ -158,7 +173,7 @@ def _watch(s: Snapshot, node: NodeState, view: View, roles: Roles) -> Action | N
     mine = turn(s, node) * roles.stagger
     if s.phase == Phase.AVAILABILITY:
         window = s.params["demandWindow"]
-        began = s.ends_at - (2 if s.proposal.demands else 1) * window
+        began = s.ends_at - (2 if s.clock.demands else 1) * window
         if view.missing and began + min(mine, window / 3) <= s.time < began + window:
             return Action(Act.DEMAND, view.missing[0])
         if view.answerable and view.waited >= min(mine, window / 2):
@@ -195,5 +210,8 @@ def _keep(s: Snapshot, node: NodeState, view: View, roles: Roles) -> Action | No
     if view.reports:
         return view.reports[0]
     idle = s.phase in (Phase.IDLE, Phase.VOID, Phase.FINAL)
+    if idle and node.status == "leaving" and s.time >= s.next_opening:
+        # Its place counts for nobody; and where too few stay, no opening would carry its exit out.
+        return Action(Act.SETTLE_EXITS)
     enough = s.members + s.joining >= s.params["minMembers"]
     return Action(Act.OPEN) if idle and enough and s.time >= s.next_opening else None

@@ -34,6 +34,10 @@ CREATE TABLE IF NOT EXISTS rounds (
     number INTEGER NOT NULL, seed TEXT NOT NULL, version INTEGER NOT NULL, bytes BLOB NOT NULL, salt BLOB NOT NULL,
     commitment TEXT NOT NULL, step TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (number, seed)
 );
+CREATE TABLE IF NOT EXISTS masks (
+    number INTEGER NOT NULL, seed TEXT NOT NULL, place INTEGER NOT NULL, keys BLOB NOT NULL, opened_for TEXT,
+    PRIMARY KEY (number, seed)
+);
 CREATE TABLE IF NOT EXISTS charges (
     number INTEGER NOT NULL, seed TEXT NOT NULL, steps INTEGER NOT NULL, rate REAL NOT NULL, noise REAL NOT NULL,
     weights_noise REAL NOT NULL, PRIMARY KEY (number, seed)
@@ -92,6 +96,27 @@ class Prepared:
         return f"Prepared(number={self.number}, seed={self.seed:#x}, step={self.step})"
 
 
+@dataclass(frozen=True)
+class Masks:
+    """A node's keys of one masked round.
+
+    Attributes:
+        place: the node's own in its cluster.
+        pair_keys: by place; 0 at the own, and where a pair shares no mask.
+        opened_for: the missing for which it has opened, or is about to (`Roll.missing`); None before.
+    """
+
+    number: int
+    seed: int
+    place: int
+    self_key: int
+    pair_keys: tuple[int, ...]
+    opened_for: int | None = None
+
+    def __repr__(self) -> str:
+        return f"Masks(number={self.number}, seed={self.seed:#x}, place={self.place})"
+
+
 class Journal:
     """See the module. Open it with `open_journal`, or `read_journal` to look while the daemon runs."""
 
@@ -122,6 +147,40 @@ class Journal:
     def latest(self, count: int) -> list[Prepared]:
         """The last rounds this node trained for, the newest first."""
         return [_prepared(row) for row in self._query("SELECT * FROM rounds ORDER BY at DESC LIMIT ?", count)]
+
+    # ------------------------------------------------------------------ masks
+
+    def masks(self, number: int, seed: int) -> Masks | None:
+        """This node's keys of a round, if it has made them."""
+        found = self._query("SELECT * FROM masks WHERE number = ? AND seed = ?", number, f"{seed:016x}")
+        return _masks(found[0]) if found else None
+
+    def keep_masks(self, new: Masks) -> Masks:
+        """Writes the keys of a round, durably, unless there are some: the first stand for ever. Returns what stands."""
+        keys = b"".join(key.to_bytes(32, "big") for key in (new.self_key, *new.pair_keys))
+        values = (new.number, f"{new.seed:016x}", new.place, keys)
+        self._write("INSERT OR IGNORE INTO masks VALUES (?, ?, ?, ?, NULL)", *values)
+        standing = self.masks(new.number, new.seed)
+        assert standing is not None
+        return standing
+
+    def open_for(self, number: int, seed: int, missing: int) -> None:
+        """Writes, durably, for which missing the node opens its masks: for one set only, ever.
+
+        Raises:
+            JournalError: it has opened for others.
+        """
+        where = "number = ? AND seed = ? AND opened_for IS NULL"
+        self._write(f"UPDATE masks SET opened_for = ? WHERE {where}", f"{missing:x}", number, f"{seed:016x}")
+        standing = self.masks(number, seed)
+        if standing is None or standing.opened_for != missing:
+            raise JournalError(
+                f"The masks of round {number} were opened for other survivors.", "They stay closed; the round goes on."
+            )
+
+    def forget_masks(self, before: int) -> None:
+        """Deletes the keys of rounds before that number."""
+        self._write("DELETE FROM masks WHERE number < ?", before)
 
     # ------------------------------------------------------------------ privacy (`fedvol.node.budget`)
 
@@ -251,6 +310,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=10)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA secure_delete = ON")
         verdict = connection.execute("PRAGMA quick_check").fetchone()[0]
         if verdict != "ok":
             raise sqlite3.DatabaseError(verdict)
@@ -272,6 +332,12 @@ def _damaged(path: Path, error: Exception) -> JournalError:
 def _prepared(row: tuple[object, ...]) -> Prepared:
     number, seed, version, data, salt, commitment, step, at = row
     return Prepared(number, int(seed, 16), version, data, salt, int(commitment), step, at)
+
+
+def _masks(row: tuple[object, ...]) -> Masks:
+    number, seed, place, keys, opened_for = row
+    own, *pairs = (int.from_bytes(keys[i : i + 32], "big") for i in range(0, len(keys), 32))
+    return Masks(number, int(seed, 16), place, own, tuple(pairs), None if opened_for is None else int(opened_for, 16))
 
 
 def _attempt(row: tuple[object, ...]) -> Attempt:

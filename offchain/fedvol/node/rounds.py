@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 
-from fedvol.chain.federation import Ballot, FederationClient, Reveal, Snapshot
+from fedvol.chain.federation import Ballot, FederationClient, Reveal, Snapshot, Unmasking
 from fedvol.errors import FedvolError, StorageError
+from fedvol.protocol import cluster
+from fedvol.protocol.cluster import ClusterSum, Member
+from fedvol.protocol.roll import Roll
 from fedvol.protocol.rule import Rule, apply
 from fedvol.protocol.vector import WORD_BYTES, content_id, pack_model, unpack_model, vector_bytes
 from fedvol.storage import Storage
@@ -32,21 +36,25 @@ class Vector:
     annex: bytes
     salt: bytes
     data: bytes
+    keys: tuple[bytes, ...] = ()
 
     @property
-    def tuple(self) -> tuple[str, bytes, bytes, bytes]:
-        return self.node, self.annex, self.salt, self.data
+    def tuple(self) -> tuple[str, bytes, bytes, bytes, tuple[bytes, ...]]:
+        return self.node, self.annex, self.salt, self.data, self.keys
 
 
 @dataclass(frozen=True)
 class Aggregate:
-    """A round's new model, and the vectors that it follows from, by rising address."""
+    """A round's new model, and the vectors that it follows from, by rising address. Of a masked round also
+    `sums`, those of its clusters, and `voids`, what the proposer must claim of those that are none."""
 
     model: bytes
     vectors: tuple[Vector, ...]
+    voids: int = 0
+    sums: Mapping[int, ClusterSum] = field(default_factory=dict)
 
     @property
-    def calldata(self) -> list[tuple[str, bytes, bytes, bytes]]:
+    def calldata(self) -> list[tuple[Any, ...]]:
         """As the settlement contract takes them."""
         return [vector.tuple for vector in self.vectors]
 
@@ -104,6 +112,19 @@ def counted(reveals: Iterable[Reveal], ballots: Mapping[str, Ballot], number: in
     return sorted((r for r in reveals if ballots[r.node].counts(number)), key=lambda r: int(r.node, 16))
 
 
+def require_bytes(reveals: Sequence[Reveal], found: Mapping[str, bytes | StorageError], length: int) -> None:
+    """Raises StorageError where bytes cannot be had or cannot be a vector, naming whose."""
+    missing = [r.node for r in reveals if not is_vector(found[r.node], length)]
+    if not missing:
+        return
+    first = found[missing[0]]
+    why = f"fetched: {first.message}" if isinstance(first, StorageError) else f"used: {len(first)} bytes, not {length}."
+    raise StorageError(
+        f"The revealed bytes of {', '.join(missing)} cannot be {why}",
+        "The node tries again until the round ends; whoever revealed them must pin them.",
+    )
+
+
 def aggregate(
     model: bytes, rule: Rule, reveals: Sequence[Reveal], found: Mapping[str, bytes | StorageError], dimension: int
 ) -> Aggregate:
@@ -113,19 +134,7 @@ def aggregate(
         StorageError: bytes that cannot be had or cannot be a vector, naming whose: without them nobody knows the model.
         NothingToPropose: no reveal counts.
     """
-    length = vector_bytes(dimension, rule.weighted)
-    missing = [r.node for r in reveals if not is_vector(found[r.node], length)]
-    if missing:
-        first = found[missing[0]]
-        why = (
-            f"fetched: {first.message}"
-            if isinstance(first, StorageError)
-            else f"used: {len(first)} bytes, not {length}."
-        )
-        raise StorageError(
-            f"The revealed bytes of {', '.join(missing)} cannot be {why}",
-            "The node tries again until the round ends; whoever revealed them must pin them.",
-        )
+    require_bytes(reveals, found, vector_bytes(dimension, rule.weighted))
     if not reveals:
         raise NothingToPropose("No revealed vector counts.", "The round ends void; the last model stays.")
     vectors = tuple(Vector(r.node, r.annex, r.salt, found[r.node]) for r in reveals)
@@ -133,30 +142,81 @@ def aggregate(
     return Aggregate(pack_model(new), vectors)
 
 
+def aggregate_masked(
+    model: bytes, rule: Rule, vectors: Sequence[Vector], seats: Mapping[str, int], roll: Roll, dimension: int
+) -> Aggregate:
+    """Likewise of a masked round.
+
+    Args:
+        vectors: of all survivors of open clusters, by rising address, with what they opened.
+        seats: theirs.
+
+    Raises:
+        WireError: more clusters have no sum than can be claimed.
+        NothingToPropose: no cluster is open.
+    """
+    if not vectors:
+        raise NothingToPropose("No cluster was unmasked.", "The round ends void; the last model stays.")
+    groups: dict[int, list[Member]] = {}
+    for v in vectors:
+        groups.setdefault(seats[v.node] // roll.m, []).append(Member(seats[v.node] % roll.m, v.data, v.keys))
+    sums = {k: cluster.unmask(members, roll.missing_in(k)) for k, members in sorted(groups.items())}
+    good = [s for s in sums.values() if s.void_word is None]
+    new = cluster.apply(rule, roll.m, unpack_model(model, dimension), good)
+    return Aggregate(pack_model(new), tuple(vectors), cluster.claims_of(sums), sums)
+
+
 def aggregate_now(
     client: FederationClient, source: Bytes, s: Snapshot, dimension: int, confirmations: int
 ) -> Aggregate:
-    """The running round's aggregate; answering is over.
+    """The running round's aggregate; answering, and unmasking, are over.
 
     Raises:
         StorageError, NothingToPropose: see `aggregate`.
-        NotDeepEnough: the last reveals are not `confirmations` deep yet.
+        NotDeepEnough: the last reveals, or unmaskings, are not `confirmations` deep yet.
     """
-    until = s.block - confirmations
-    reveals = client.reveals(s.clock.number, until)
-    chosen = counted(reveals, client.ballots([r.node for r in reveals], s.block), s.clock.number)
-    if len(chosen) != s.clock.revealed:
+    until, number = s.block - confirmations, s.clock.number
+    reveals = client.reveals(number, until)
+    ballots = client.ballots([r.node for r in reveals], s.block)
+    chosen = counted(reveals, ballots, number)
+    if s.roll is not None:
+        chosen = [r for r in chosen if s.roll.is_open(ballots[r.node].seat // s.roll.m)]
+    expected = s.clock.revealed if s.roll is None else survivors(s.roll)
+    shown = client.unmaskings(number, until) if s.roll is not None else {}
+    if len(chosen) != expected or (s.roll is not None and not {r.node for r in chosen} <= shown.keys()):
         raise NotDeepEnough(
-            f"{len(chosen)} of {s.clock.revealed} reveals of round {s.clock.number} are {confirmations} blocks deep.",
+            f"{len(chosen)} of {expected} reveals of round {number} are {confirmations} blocks deep.",
             "Wait for the next block.",
         )
-    return aggregate(
-        client.model(s.version, s.block),
-        Rule.from_params(s.params),
-        chosen,
-        source.of(chosen, s.clock.number, s.block),
-        dimension,
+    model, rule = client.model(s.version, s.block), Rule.from_params(s.params)
+    found = source.of(chosen, number, s.block)
+    if s.roll is None:
+        return aggregate(model, rule, chosen, found, dimension)
+    seats = {r.node: ballots[r.node].seat for r in chosen}
+    return aggregate_masked(
+        model, rule, masked_vectors(chosen, found, shown, rule, dimension), seats, s.roll, dimension
     )
+
+
+def survivors(roll: Roll) -> int:
+    """Nodes whose vectors enter the aggregate of a masked round."""
+    return sum(len(roll.survivors(k)) for k in roll.clusters if roll.is_open(k))
+
+
+def masked_vectors(
+    reveals: Sequence[Reveal],
+    found: Mapping[str, bytes | StorageError],
+    shown: Mapping[str, Unmasking],
+    rule: Rule,
+    dimension: int,
+) -> list[Vector]:
+    """The vectors of survivors of open clusters, with what they opened.
+
+    Raises:
+        StorageError: bytes that cannot be had or cannot be a vector.
+    """
+    require_bytes(reveals, found, vector_bytes(dimension, rule.weighted))
+    return [Vector(r.node, r.annex, r.salt, found[r.node], shown[r.node].keys) for r in reveals]
 
 
 def is_vector(data: bytes | StorageError, length: int) -> bool:

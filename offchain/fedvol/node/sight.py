@@ -11,6 +11,7 @@ from fedvol.node.decide import Act, Action, Roles, View
 from fedvol.node.faults import faults
 from fedvol.node.journal import Journal
 from fedvol.node.rounds import Bytes
+from fedvol.node.veil import Veil
 from fedvol.node.watchtower import Verdict, Watchtower
 
 log = structlog.get_logger()
@@ -20,7 +21,7 @@ CLAIM_GAS = 60_000
 
 _SHARED = (
     Act.ANSWER, Act.DEMAND, Act.DISPUTE, Act.SETTLE, Act.REPORT_ABSENCE, Act.REPORT_SILENCE, Act.REPORT_UNANSWERED,
-    Act.RECLAIM, Act.CLAIM_TOKENS, Act.CLAIM_ETH, Act.TOP_UP,
+    Act.REPORT_VEILED, Act.REPORT_VOID, Act.CLAIM_TOKENS, Act.CLAIM_ETH, Act.TOP_UP, Act.REGISTER_KEY, Act.SETTLE_EXITS,
 )  # fmt: skip
 
 
@@ -39,9 +40,11 @@ class Sight:
         journal: Journal,
         source: Bytes,
         watchtower: Watchtower,
+        veil: Veil,
         roles: Roles,
         budget: Budget,
     ) -> None:
+        self.veil = veil
         self.bytes = source
         self.answers: dict[str, tuple[Reveal, bytes]] = {}
         self._client = client
@@ -77,6 +80,9 @@ class Sight:
         reports = faults(self._client, s, self._account) if self._roles.keeper else []
         return View(
             can_open=part is not None,
+            needs_key=self.veil.needs_key(s),
+            can_mask=self.veil.can_mask(s),
+            may_open=self.veil.may_open(s),
             can_afford=self._can_afford(s, part is not None),
             waited=s.time - self._standing_since,
             missing=tuple(n for n in missing if not self._is_refused(Action(Act.DEMAND, n), s)),
@@ -111,7 +117,7 @@ class Sight:
         """What lies in the contracts for this account: read once between two rounds."""
         if not (s.published or s.phase in (Phase.DRAW, Phase.VOID)):
             return []
-        due = [Action(Act.RECLAIM, node) for node in self._abandoned(s)]
+        due = [Action(Act.REPORT_UNANSWERED, node) for node in self._abandoned(s)]
         tokens, wei = self._client.claimable(self._account, s.block)
         if tokens:
             due.append(Action(Act.CLAIM_TOKENS))

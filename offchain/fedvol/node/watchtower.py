@@ -12,6 +12,7 @@ import structlog
 from fedvol.chain.federation import DEMANDED, REVEALED, FederationClient, Phase, Reveal, Snapshot
 from fedvol.errors import StorageError
 from fedvol.node.rounds import Aggregate, Bytes, NotDeepEnough, aggregate_now, first_wrong_word, is_vector
+from fedvol.protocol import cluster
 from fedvol.protocol.rule import Rule
 from fedvol.protocol.vector import content_id, vector_bytes
 
@@ -20,10 +21,11 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Verdict:
-    """Of one proposal. `wrong`: first word in which it is not the aggregate; None where it holds."""
+    """Of one proposal. `wrong`: first word at which a dispute is won; None where it holds."""
 
     number: int
     content_id: bytes
+    voids: int
     proposed: bytes
     aggregate: Aggregate
     wrong: int | None
@@ -53,7 +55,7 @@ class Watchtower:
         found = self._source.of(reveals, number, s.block)
         length = vector_bytes(self._dimension, Rule.from_params(s.params).weighted)
         missing = [r for r in reveals if not is_vector(found[r.node], length)]
-        if not missing and not s.proposal.demands:
+        if not missing and not s.clock.demands:
             return (), {}
         ballots = self._client.ballots([r.node for r in reveals], s.block)
         wanted = tuple(r.node for r in missing if ballots[r.node].state == REVEALED)
@@ -69,8 +71,9 @@ class Watchtower:
         name = s.proposal.content_id
         if s.phase != Phase.CHALLENGE:
             return None
-        if self._verdict is not None and (self._verdict.number, self._verdict.content_id) == (s.clock.number, name):
-            return self._verdict
+        known, voids = self._verdict, s.proposal.voids
+        if known is not None and (known.number, known.content_id, known.voids) == (s.clock.number, name, voids):
+            return known
         proposed = self._client.proposed_model(s.clock.number, s.block)
         if proposed is None or content_id(proposed) != name:
             return None  # the endpoint's events lag behind its state
@@ -83,10 +86,17 @@ class Watchtower:
                 self._unjudged = name, error.message
                 log.error("cannot judge the proposal", number=s.clock.number, why=error.message)
             return None
-        self._verdict = Verdict(s.clock.number, name, proposed, right, first_wrong_word(proposed, right.model))
+        self._verdict = Verdict(s.clock.number, name, voids, proposed, right, self._first_wrong(s, proposed, right))
         facts = {"number": s.clock.number, "proposer": s.proposal.proposer, "vectors": len(right.vectors)}
         if self._verdict.wrong is None:
             log.info("proposal holds", **facts)
         else:
             log.warning("proposal is wrong", word=self._verdict.wrong, **facts)
         return self._verdict
+
+    def _first_wrong(self, s: Snapshot, proposed: bytes, right: Aggregate) -> int | None:
+        if s.roll is None:
+            return first_wrong_word(proposed, right.model)
+        old, rule = self._client.model(s.version, s.block), Rule.from_params(s.params)
+        claims = s.proposal.voids
+        return cluster.first_wrong_word(rule, s.roll.m, old, right.sums, claims, proposed, self._dimension)

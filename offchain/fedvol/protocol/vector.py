@@ -86,10 +86,10 @@ def unpack_update(data: bytes, dimension: int) -> NDArray[np.int64]:
         WireError: the bytes are not exactly ⌈d/8⌉ words.
     """
     _check_length(data, dimension, "update")
-    return _lanes(data)[:dimension]
+    return lanes_of(data)[:dimension]
 
 
-def _lanes(data: bytes) -> NDArray[np.int64]:
+def lanes_of(data: bytes) -> NDArray[np.int64]:
     """Every lane of whole words, less its bias."""
     bits = np.unpackbits(np.frombuffer(data, dtype=np.uint8)).reshape(-1, 8 * WORD_BYTES)[:, 8:]
     lanes = np.zeros((bits.size // LANE_BITS, LANE_BITS + 1), dtype=np.uint8)
@@ -122,7 +122,7 @@ def unpack_weighted(data: bytes, dimension: int) -> tuple[NDArray[np.int64], NDA
     """
     _check_length(data, dimension, "weighted update", vector_bytes(dimension, True))
     half = len(data) // 2
-    return _lanes(data[:half])[:dimension], _lanes(data[half:])[:dimension]
+    return lanes_of(data[:half])[:dimension], lanes_of(data[half:])[:dimension]
 
 
 def pack_model(weights: ArrayLike) -> bytes:

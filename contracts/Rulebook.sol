@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {IFederationErrors, IFederationTypes} from "./interfaces/IFederation.sol";
+import {IRulebook} from "./interfaces/IRulebook.sol";
+import {ParamsLib} from "./libraries/ParamsLib.sol";
+import {RuleLib} from "./libraries/RuleLib.sol";
+import {VectorLib} from "./libraries/VectorLib.sol";
+
+/// @title Rulebook: the specification is IRulebook.
+contract Rulebook is IRulebook {
+    /// @inheritdoc IRulebook
+    function checkParams(IFederationTypes.Params calldata params) external pure {
+        ParamsLib.check(params);
+    }
+
+    /// @inheritdoc IRulebook
+    function checkModel(uint256 dimension, uint256 clamp, uint256 step, bytes calldata old, bytes calldata model)
+        external
+        pure
+        returns (bytes32 contentId)
+    {
+        uint256 length = VectorLib.byteLength(dimension);
+        if (model.length != length) revert IFederationErrors.WrongModelLength(model.length, length);
+        if (!VectorLib.isPadded(model, dimension)) revert IFederationErrors.BadPadding();
+        uint256 moved = VectorLib.firstMoveAbove(old, model, RuleLib.largestMove(clamp, step));
+        if (moved != type(uint256).max) revert IFederationErrors.MoveTooLarge(moved);
+        return sha256(model);
+    }
+}
