@@ -54,6 +54,21 @@ CAN = View(can_open=True)
     [
         (at(Phase.IDLE, {"status": "none"}), View(), Act.JOIN),
         (at(Phase.COMMIT, {"status": "none"}), View(), Act.JOIN),
+        (at(Phase.IDLE, {"status": "none"}), View(needs_key=True), Act.REGISTER_KEY),
+        (at(Phase.IDLE, {"status": "none", "key_since": 1}), View(needs_key=True), Act.JOIN),
+        # masks: a key for the next epoch when nothing else is due; opened when the survivors are certain
+        (at(Phase.COMMIT, COMMITTED), View(needs_key=True), Act.REGISTER_KEY),
+        (at(Phase.COMMIT), View(needs_key=True), Act.COMMIT),
+        (at(Phase.COMMIT, COMMITTED | {"status": "leaving"}), View(needs_key=True), None),
+        (at(Phase.COMMIT), View(can_mask=False), None),
+        (at(Phase.UNMASK, REVEALED), View(may_open=True), Act.UNMASK),
+        (at(Phase.UNMASK, REVEALED), View(), None),
+        # bytes that it owed an earlier round keep it from committing until it says so itself
+        (at(Phase.COMMIT, {"ballot_state": 4}), View(), Action(Act.REPORT_UNANSWERED, "0xA")),
+        # an exit that no opening would carry out
+        (at(Phase.VOID, {"status": "leaving"}), LATE, Act.SETTLE_EXITS),
+        (at(Phase.VOID, {"status": "leaving"}, next_opening=1_001), LATE, None),
+        (at(Phase.VOID, {"status": "leaving"}), View(), None),
         # commit: once, if seated
         (at(Phase.COMMIT), View(), Act.COMMIT),
         (at(Phase.COMMIT, {"status": "leaving"}), View(), Act.COMMIT),
