@@ -25,7 +25,7 @@ WINDOW_HOURS = 6.0
 BURNED = "0x000000000000000000000000000000000000dEaD"
 #: Every round is an epoch, so that an attacker is in the next round after it has joined.
 PLAN = {
-    "rounds": {"epoch_rounds": 1, "challenge_window": 12, "demand_window": 5, "interval": 4},
+    "rounds": {"epoch_rounds": 1, "challenge_window": 12, "demand_window": 5, "interval": 4, "unbonding": 400},
     "rule": {"kind": "median"},
 }
 
