@@ -129,7 +129,7 @@ def measure(project: Any, chain: Any, accounts: Any) -> dict[str, int]:
     )
     crowd = Crowd(project, chain, parts, 32, 128, rule=RuleKind.MEDIAN)
     gas |= measure_round(crowd)
-    gas |= gas_masked.measure(project, chain, parts, [accounts[i] for i in range(6, 14)])
+    gas |= gas_masked.measure(project, chain, parts, [accounts[i] for i in (5, 6, 7, 8, 9, 11, 12, 13)])
     harness = founder.deploy(project.MaskHarness)
     gas["poseidon2"] = int(harness.gasOfPermutations(2)[0]) - int(harness.gasOfPermutations(1)[0])
     return dict(sorted((gas | pricing_gas.measure(project, accounts)).items()))

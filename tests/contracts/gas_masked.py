@@ -105,7 +105,7 @@ def vectors_of_a_sum(arena: GasArena, survivors: list[Any], missing: int) -> dic
 
 
 def measure(project: Any, chain: Any, parts: Any, nodes: list[Any]) -> dict[str, int]:
-    """Gas by name; nodes are eight accounts that nothing else uses."""
+    """Gas by name; `nodes`: eight accounts that nothing else uses, without a zero byte in their addresses."""
     changes = {"seats": M, "clusterSize": M, "minMembers": M, "clamp": 1 << 19, "leadWindow": 0, "epochRounds": 8}
     label = hashlib.sha256(b"masked").digest()
     pair = [parts.feed, parts.feed]
