@@ -66,9 +66,9 @@ CAN = View(can_open=True)
         # bytes that it owed an earlier round keep it from committing until it says so itself
         (at(Phase.COMMIT, {"ballot_state": 4}), View(), Action(Act.REPORT_UNANSWERED, "0xA")),
         # an exit that no opening would carry out
-        (at(Phase.VOID, {"status": "leaving"}), LATE, Act.SETTLE_EXITS),
-        (at(Phase.VOID, {"status": "leaving"}, next_opening=1_001), LATE, None),
-        (at(Phase.VOID, {"status": "leaving"}), View(), None),
+        (at(Phase.VOID, {"status": "leaving"}, next_opening=970), LATE, Act.SETTLE_EXITS),
+        (at(Phase.VOID, {"status": "leaving"}, next_opening=971), LATE, Act.OPEN),
+        (at(Phase.VOID, {"status": "leaving"}, next_opening=970), View(), None),
         # commit: once, if seated
         (at(Phase.COMMIT), View(), Act.COMMIT),
         (at(Phase.COMMIT, {"status": "leaving"}), View(), Act.COMMIT),

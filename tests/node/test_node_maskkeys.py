@@ -40,16 +40,18 @@ def test_files_are_the_owners_alone_and_hold_no_secret(keys: MaskKeys, tmp_path:
 
 
 def _point(file: Path, secret: int) -> tuple[int, int]:
-    assert file.stem == f"{public_key(secret)[0]:064x}"
+    assert file.stem == f"000001-{public_key(secret)[0]:064x}"
     return public_key(secret)
 
 
 def test_a_registration_that_is_under_way_is_used_again(keys: MaskKeys) -> None:
-    held = keys.create()
-    assert keys.spare([held]) is None
-    pending = keys.create()
-    assert keys.spare([held]) == pending
-    assert keys.spare([held, pending]) is None
+    first = keys.create()
+    assert keys.spare(None) == first
+    assert keys.spare(first) is None
+    second = keys.create()
+    assert keys.spare(first) == second
+    assert keys.spare(second) is None, "the first has served its epochs"
+    assert keys.spare(public_key(5)) is None
 
 
 def test_all_others_are_deleted(keys: MaskKeys) -> None:

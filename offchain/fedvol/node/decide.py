@@ -7,6 +7,9 @@ from enum import StrEnum
 
 from fedvol.chain.federation import COMMITTED, DEMANDED, NOTHING, NodeState, Phase, Snapshot
 
+EXIT_PATIENCE = 30
+"""Seconds for which a leaver waits for an opening before it settles its exit by itself."""
+
 
 class Act(StrEnum):
     REGISTER_KEY = "register-key"
@@ -210,8 +213,8 @@ def _keep(s: Snapshot, node: NodeState, view: View, roles: Roles) -> Action | No
     if view.reports:
         return view.reports[0]
     idle = s.phase in (Phase.IDLE, Phase.VOID, Phase.FINAL)
-    if idle and node.status == "leaving" and s.time >= s.next_opening:
-        # Its place counts for nobody; and where too few stay, no opening would carry its exit out.
+    if idle and node.status == "leaving" and s.time >= s.next_opening + EXIT_PATIENCE:
+        # Where too few would stay, no opening carries its exit out, and it could not join again.
         return Action(Act.SETTLE_EXITS)
     enough = s.members + s.joining >= s.params["minMembers"]
     return Action(Act.OPEN) if idle and enough and s.time >= s.next_opening else None

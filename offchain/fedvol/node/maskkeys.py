@@ -41,7 +41,8 @@ class MaskKeys:
         text = json.dumps(Account.encrypt(secret.to_bytes(32, "big"), self._password, "scrypt", _ROUNDS))
         try:
             self._folder.mkdir(mode=0o700, exist_ok=True)
-            descriptor = os.open(self._path(point), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            path = self._folder / f"{self._last() + 1:06d}-{point[0]:064x}.json"
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w") as file:
                 file.write(text + "\n")
                 file.flush()
@@ -62,24 +63,25 @@ class MaskKeys:
             KeyfileError: its file is damaged.
         """
         path = self._path(point)
-        if not path.exists():
+        if path is None:
             return None
         found = self._read(path)
         return found if public_key(found) == point else None
 
-    def spare(self, known: Iterable[Point]) -> Point | None:
-        """A key that was made and is not among those `known` to the chain: its registration may still come."""
-        names = {self._path(point) for point in known}
-        for path in sorted(self._folder.glob("*.json"), key=lambda p: p.stat().st_mtime_ns, reverse=True):
-            if path not in names:
-                return public_key(self._read(path))
-        return None
+    def spare(self, latest: Point | None) -> Point | None:
+        """The last key that was made after `latest`, of which the chain heard last (None: of none): its registration
+        may still come. Never one from before, which a new epoch would use again."""
+        files = self._files()
+        path = self._path(latest) if latest is not None else None
+        if not files or (latest is not None and path is None) or files[-1] == path:
+            return None
+        return public_key(self._read(files[-1]))
 
     def forget_all_but(self, kept: Iterable[Point]) -> None:
         """Deletes the keys of all other points."""
-        names = {self._path(point) for point in kept}
-        for path in self._folder.glob("*.json"):
-            if path not in names:
+        paths = {self._path(point) for point in kept}
+        for path in self._files():
+            if path not in paths:
                 path.unlink(missing_ok=True)
 
     def _read(self, path: Path) -> int:
@@ -88,5 +90,13 @@ class MaskKeys:
         except Exception:  # its text might show parts of the file
             raise KeyfileError(f"{path} is damaged.", "Delete it: the node registers another key.") from None
 
-    def _path(self, point: Point) -> Path:
-        return self._folder / f"{point[0]:064x}.json"
+    def _files(self) -> list[Path]:
+        """In the order in which they were made."""
+        return sorted(self._folder.glob("*.json"))
+
+    def _last(self) -> int:
+        files = self._files()
+        return int(files[-1].stem.split("-")[0]) if files else 0
+
+    def _path(self, point: Point) -> Path | None:
+        return next(iter(self._folder.glob(f"*-{point[0]:064x}.json")), None)

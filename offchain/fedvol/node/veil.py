@@ -71,8 +71,8 @@ class Veil:
 
     def new_key(self, s: Snapshot) -> Point:
         """A key to register, its secret on disk: one whose registration has not arrived, else a new one."""
-        known = {self._point(epoch, s.block) for epoch in (s.clock.epoch_start, LATEST_EPOCH)}
-        return self._keys.spare(known) or self._keys.create()
+        latest = self._point(LATEST_EPOCH, s.block) if s.node.key_since else None
+        return self._keys.spare(latest) or self._keys.create()
 
     def forget(self, s: Snapshot, point: Point) -> None:
         """Once `point` is registered: deletes the keys of past epochs, and the masks that came of them."""
