@@ -230,7 +230,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="of the synthetic market")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "demo")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGINT):  # a shell starts background jobs with SIGINT ignored
+        signal.signal(number, signal.default_int_handler)
     try:
         if options.rounds < 5:
             raise ConfigError(f"{options.rounds} rounds show too little.", "Use at least 5.")
