@@ -67,10 +67,12 @@ contract Packing {
     /// @notice A demand takes one reveal off the count and its answer puts it back; no other field notices.
     function check_demand_and_answer_cancel(uint256 word) external pure {
         ClockWord c = ClockWord.wrap(word);
-        if (c.revealed() == 0) return;
+        if (c.revealed() == 0 || c.demands() == type(uint8).max) return;
         ClockWord less = c.countDemand(false);
         assert(less.revealed() == c.revealed() - 1);
-        assert((ClockWord.unwrap(less) ^ word) & ~(uint256(type(uint8).max) << 184) == 0);
+        assert(less.demands() == c.demands() + 1);
+        uint256 counters = uint256(type(uint8).max) << 184 | uint256(type(uint8).max) << 48;
+        assert((ClockWord.unwrap(less) ^ word) & ~counters == 0);
         assert(ClockWord.unwrap(less.countDemand(true)) == word);
     }
 }
