@@ -311,6 +311,12 @@ def make_arena(project: Any, chain: Any, blueprints: SimpleNamespace) -> Any:
     return make
 
 
+@pytest.fixture(scope="session")
+def harness(project: Any, accounts: Any) -> Any:
+    """The protocol's internal libraries, callable."""
+    return accounts[0].deploy(project.ProtocolHarness)
+
+
 @pytest.fixture
 def arena(make_arena: Any) -> Arena:
     """A federation nobody has joined yet."""

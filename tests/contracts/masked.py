@@ -17,7 +17,7 @@ from fedvol.protocol.grumpkin import public_key
 from fedvol.protocol.poseidon2 import FIELD
 from fedvol.protocol.roll import Roll
 from fedvol.protocol.rule import Rule
-from fedvol.protocol.vector import content_id, pack_model, unpack_model
+from fedvol.protocol.vector import content_id, pack_model, unpack_model, unpack_update
 
 M = 4
 MASKED = {"seats": 8, "clusterSize": M, "minMembers": M, "clamp": 1 << 19, "quorumBps": 5_000}
@@ -135,16 +135,11 @@ class MaskedArena(Arena):
 
     def plain_sum(self, nodes: list[Any]) -> np.ndarray:
         """What the unmasked updates add up to."""
-        from fedvol.protocol.vector import unpack_update
-
         return sum(unpack_update(self.update(n), self.weights) for n in nodes)
 
     def vectors(self, nodes: list[Any]) -> list[tuple[Any, ...]]:
         rising = sorted(self.counted(nodes), key=lambda n: int(n.address, 16))
         return [(n.address, self.annex(n), self.salt(n), self.vector(n), self.opening(n)) for n in rising]
-
-    def propose_as(self, node: Any, model: bytes, voids: int = 0) -> Any:
-        return self.federation.propose(model, voids, sender=node)
 
 
 @pytest.fixture(scope="session")

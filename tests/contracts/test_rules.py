@@ -15,11 +15,6 @@ LANE_LOW, LANE_HIGH = -BIAS, LANE_MASK - BIAS
 SHIFTS = [31 * (7 - lane) for lane in range(8)]
 
 
-@pytest.fixture(scope="session")
-def harness(project, accounts):
-    return accounts[0].deploy(project.ProtocolHarness)
-
-
 @pytest.fixture
 def rng():
     return np.random.default_rng(20261125)

@@ -8,9 +8,9 @@ import pytest
 from tests.contracts.arena import BOND
 from tests.contracts.masked import M
 
-from fedvol.protocol.cluster import first_wrong_word
+from fedvol.protocol.cluster import apply, first_wrong_word
 from fedvol.protocol.mask import pack_claims
-from fedvol.protocol.vector import BIAS, pack_update, unpack_model
+from fedvol.protocol.vector import BIAS, pack_model, pack_update, unpack_model
 
 ALL = 2**256 - 1
 RULES = [{"rule": kind, "weighted": weighted, "weightShift": 11} for kind in (0, 1, 2) for weighted in (False, True)]
@@ -168,9 +168,6 @@ def test_dispute_masked_claim_against_a_good_cluster_succeeds(make_masked, eight
 
 
 def pack_without(arena, sums, claims):
-    from fedvol.protocol.cluster import apply
-    from fedvol.protocol.vector import pack_model
-
     kept = [s for k, s in sums.items() if k not in claims]
     return pack_model(apply(arena.rule(), M, unpack_model(arena.model(0), arena.weights), kept))
 

@@ -25,11 +25,6 @@ EXTREME_LANES = (0, 1, BIAS - 1, BIAS, BIAS + 1, 2**24 - 1, 2**31 - 1)
 NOWHERE = 2**256 - 1
 
 
-@pytest.fixture(scope="module")
-def harness(project, accounts):
-    return accounts[0].deploy(project.ProtocolHarness)
-
-
 @pytest.fixture
 def rng():
     return np.random.default_rng(20260)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -225,8 +226,6 @@ def test_blocks_are_undone_across_each_border_of_a_round(net: Localnet) -> None:
 
 
 def test_a_desk_that_masks_with_a_wrong_key_voids_its_cluster_only(net: Localnet) -> None:
-    import sys
-
     saboteur = in_cluster(net, 0)[2]
     net.kill(saboteur)
     saboteur.rogue = [sys.executable, "-m", "scripts.attacker", "--mask-wrongly"]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import fedvol.node.acts as acts
 from fedvol.chain.federation import Phase
 from fedvol.node.audit import audit, exit_code
 from fedvol.node.daemon import Node
@@ -227,8 +228,6 @@ def test_a_peer_that_masks_with_a_wrong_key_voids_its_cluster_and_is_counted(
     lab: Lab, nodes: list[Node], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of one cluster nothing is left: the round is final with the model as it was, and nobody pays."""
-    import fedvol.node.acts as acts
-
     saboteur = nodes[2]
     prepare, right = acts.Acts.prepare, acts.mask
 

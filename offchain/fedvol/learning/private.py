@@ -23,7 +23,7 @@ from fedvol.errors import ConfigError
 from fedvol.learning.privacy import Privacy
 from fedvol.learning.rows import POINTS, Rows
 from fedvol.learning.settings import Settings
-from fedvol.learning.training import Penalty, Surface
+from fedvol.learning.training import Penalty, Surface, clip_move
 
 CHUNK = 4096
 """Rows whose gradients are in memory at once."""
@@ -100,11 +100,7 @@ def fit(
         local.grad += privacy.smoothing * torch.func.grad(penalty)(local.detach())
         noisy.original_optimizer.step()
 
-    move = local.detach() - start
-    length = float(torch.linalg.vector_norm(move))
-    if length > settings.clip:
-        move *= settings.clip / length
-    return (start + move).numpy()
+    return clip_move(start, local, settings.clip)
 
 
 def curvature(surface: Surface, weights: ArrayLike, rows: Rows, seed: bytes, settings: Settings) -> NDArray[np.float64]:

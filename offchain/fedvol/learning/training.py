@@ -51,10 +51,15 @@ def fit(
         adam.step()
         decay.step()
 
+    return clip_move(start, local, settings.clip)
+
+
+def clip_move(start: Tensor, local: Tensor, longest: float) -> NDArray[np.float64]:
+    """The trained weights, moved at most `longest` (L2) from where they started."""
     move = local.detach() - start
     length = float(torch.linalg.vector_norm(move))
-    if length > settings.clip:
-        move *= settings.clip / length
+    if length > longest:
+        move *= longest / length
     return (start + move).numpy()
 
 
