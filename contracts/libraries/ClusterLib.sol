@@ -20,7 +20,7 @@ struct Cluster {
 /// is left are self masks, and pair masks with the missing.
 library ClusterLib {
     uint256 internal constant SUBTRACTED = 1 << 255;
-    uint256 private constant FIELD = 21888242871839275222246405745257275088548364400416034343698204186575808495617;
+    uint256 private constant FIELD = Poseidon2.FIELD;
     uint256 private constant BLOCK = 3;
 
     /// @notice Room for `survivors` vectors, and the keys of as many that `missing` others would have shared.
