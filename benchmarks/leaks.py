@@ -11,12 +11,14 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -26,37 +28,34 @@ PICTURE = ROOT / "docs" / "images" / "leaks.png"
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.leak_runs import differencing, inversion, membership  # noqa: E402
-from fedvol.lab.leaks.inversion import Prior, segments  # noqa: E402
-from fedvol.lab.leaks.replay import Replay  # noqa: E402
-from fedvol.lab.leaks.scene import rounds, snapshots, split_desks, upto  # noqa: E402
+from fedvol.lab.leaks.scene import rounds, split_desks  # noqa: E402
+from fedvol.lab.replay.snapshots import Snapshot, snapshots  # noqa: E402
 from fedvol.learning.model import Model, build  # noqa: E402
 from fedvol.learning.privacy import Privacy  # noqa: E402
-from fedvol.learning.rows import Rows, rows_from_tape  # noqa: E402
 from fedvol.learning.settings import Settings  # noqa: E402
-from fedvol.learning.ssvi_pillars import ssvi_spec  # noqa: E402
+from fedvol.learning.ssvi_mixture import mixture_spec  # noqa: E402
 from fedvol.market import synthetic  # noqa: E402
 from fedvol.market.tape import load_tape  # noqa: E402
 
 EPSILONS = (8.0, 2.0)
 DELTA = 1e-5
-CURVE = (10, 25, 50, 75, 100)
-WARM_UP = 10
-"""Rounds from the initial weights on that are not attacked."""
-DIFFERENCED = ("cosine", "spread", "own", "own_spread", "of_the_average", "of_all_updates")
-DAYS_BEFORE = 7 * 24
+WARM_UP = 8
+"""Snapshots from the initial weights on that are not attacked."""
+PARTS = 4
+QUIET = 1e-9
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much is done. `inversion`: rows → (victims, restarts)."""
+    """How much is done. `inversion`: rows, victims, and whether guesses are bent; `rounds`: of membership;
+    `differencing`: rounds without noise, and rounds with it."""
 
-    rounds: int = 26
-    steps: int = 110
-    inversion: tuple[tuple[int, int, int], ...] = ((1, 24, 16), (32, 12, 2), (128, 8, 2))
-    differencing: tuple[int, ...] = differencing.ROUNDS
+    rounds: int = 3
+    inversion: tuple[tuple[int, int, bool], ...] = ((1, 12, True), (8, 6, True), (32, 4, True), (128, 6, False))
+    differencing: tuple[tuple[int, ...], tuple[int, ...]] = ((25, 100), (25,))
 
 
-QUICK = Size(3, 20, ((1, 6, 4), (32, 6, 1)), (25,))
+QUICK = Size(1, ((1, 6, True), (32, 2, False)), ((25,), ()))
 
 
 def market(longest: int) -> tuple[pd.DataFrame, str]:
@@ -68,9 +67,22 @@ def market(longest: int) -> tuple[pd.DataFrame, str]:
     return synthetic.generate(7, 6.0 * count, count), "the synthetic market, six desks that share no row"
 
 
+def cut(frame: pd.DataFrame, model: Model, most: int) -> list[Snapshot]:
+    """The newest snapshots of a tape, each desk a node."""
+    hours = np.sort(frame["ts_ms"].unique())
+    frame = frame[frame["ts_ms"] > hours[-1] - (most + 2) * 6 * 3_600_000 * 1.2]
+    desks = sorted(frame["desk"].unique())
+    return snapshots(frame, model.spec.markets, desks, len(desks), 6.0)[-most:]
+
+
 def private(epsilon: float, over: int) -> Settings:
     """The default training under a budget that lasts for so many rounds."""
     return replace(Settings(), privacy=Privacy(epsilon, DELTA, rounds=over))
+
+
+def quiet(settings: Settings) -> Settings:
+    plan = settings.privacy
+    return replace(settings, privacy=replace(plan, rounds=None, noise=QUIET, learning_rate=plan.pace))
 
 
 def budget(epsilon: float, over: int) -> str:
@@ -78,143 +90,107 @@ def budget(epsilon: float, over: int) -> str:
 
 
 def run(size: Size) -> dict:
-    """All figures."""
-    torch.set_num_threads(1)
-    model = build(ssvi_spec())
-    frame, name = market(WARM_UP + max(size.differencing))
-    ends = snapshots(frame)
-    plain = Replay(model.spec, Settings())
-    console = Console(stderr=True)
+    """All figures; the three attacks side by side where there are cores."""
+    model = build(mixture_spec())
+    frame, name = market(WARM_UP + max(size.differencing[0]))
+    console = Console(stderr=True, width=140)
     console.print(f"on {name}")
-    seconds: dict[str, float] = {}
-
-    began = time.process_time()
-    plays = list(rounds(frame, model, plain, ends[-size.rounds - WARM_UP :], WARM_UP))
-    inverted = _invert(size, frame, model, plain, plays)
-    seconds["inversion"] = time.process_time() - began
+    with ProcessPoolExecutor(3, get_context("spawn")) as pool:
+        parts = [pool.submit(_timed, part, size, frame) for part in (_invert, _members, _tell_apart)]
+        (inverted, told, parted), seconds = zip(*(part.result() for part in parts), strict=True)
     console.print(inversion_table(inverted))
-
-    began = time.process_time()
-    told = membership.membership_rows(plays, plain, membership.WITHOUT_NOISE, 1)
-    for epsilon in EPSILONS:
-        replay = Replay(model.spec, private(epsilon, 1))
-        told += membership.membership_rows(plays, replay, membership.WITH_NOISE, 2, budget(epsilon, 1))
-    seconds["membership"] = time.process_time() - began
     console.print(membership_table(told))
-
-    began = time.process_time()
-    parted, curve = _tell_apart(size, split_desks(frame, 4), model, ends)
-    seconds["differencing"] = time.process_time() - began
     console.print(differencing_table(parted))
     return {
         "market": name,
+        "model": model.spec.name,
         "weights": model.spec.dimension,
         "cluster": inversion.CLUSTER,
         "delta": DELTA,
-        "cpu_seconds": {part: round(value) for part, value in seconds.items()},
+        "shadows": membership.SHADOWS,
+        "membership_rounds": size.rounds,
+        "cpu_seconds": dict(zip(("inversion", "membership", "differencing"), seconds, strict=True)),
         "inversion": inverted,
         "membership": told,
         "differencing": parted,
-        "differencing_by_rounds": curve,
     }
 
 
-def _invert(size: Size, frame: pd.DataFrame, model: Model, plain: Replay, plays: list) -> list[dict]:
-    generator = np.random.default_rng(11)
-    spec = model.spec
-    # What a stranger knows: a week of the public chain that ended before the first row that a victim holds.
-    before = upto(frame, plays[0].end_ms, DAYS_BEFORE)
-    prior = Prior(spec, rows_from_tape(before, spec.markets))
-    desks = [rows_from_tape(before[before["desk"] == desk], spec.markets) for desk in sorted(frame["desk"].unique())]
-    fields = [_cells(model, rows) for rows in desks]
-    found = []
-    for count, number, restarts in size.inversion:
-        crowd = inversion.victims(plays, fields, count, number, generator)
-        found += inversion.invert_views(inversion.PLAIN_VIEWS, plain, prior, crowd, restarts, size.steps, generator)
-        for epsilon in EPSILONS:
-            replay = Replay(spec, private(epsilon, 1))
-            views = inversion.private_views(budget(epsilon, 1))
-            found += inversion.invert_views(views, replay, prior, crowd, restarts, size.steps, generator)
-    return found
+def _timed(part: Callable[[Size, pd.DataFrame, Model], list[dict]], size: Size, frame: pd.DataFrame):
+    began = time.process_time()
+    return part(size, frame, build(mixture_spec())), round(time.process_time() - began)
 
 
-def _cells(model: Model, rows: Rows) -> np.ndarray:
-    cells = np.zeros((len(model.spec.markets), len(model.spec.pillars)), dtype=bool)
-    cells[rows.market, segments(model.spec, rows)] = True
-    return cells
+def _invert(size: Size, frame: pd.DataFrame, model: Model) -> list[dict]:
+    generator, rows = np.random.default_rng(11), []
+    plays = list(rounds(cut(frame, model, WARM_UP + 12), model, WARM_UP))
+    for count, number, bent in size.inversion:
+        crowd = inversion.victims(plays, count, number, generator)
+        rows += inversion.inversion_rows(model, crowd, bent, generator)
+    return rows
 
 
-def _tell_apart(size: Size, frame: pd.DataFrame, model: Model, ends: np.ndarray) -> tuple[list[dict], list[dict]]:
-    longest = max(size.differencing)
-    desks = sorted(frame["desk"].unique())
-    tapes = []
-    for end in ends[-longest - WARM_UP :]:
-        now = upto(frame, end, 5)
-        tapes.append([rows_from_tape(now[now["desk"] == desk], model.spec.markets) for desk in desks])
-    start = model.spec.to_float(model.initial_weights())
-    rows, curve = [], []
-    for count in size.differencing:
-        settings = {"masked": Settings()}
-        settings |= {f"masked + {budget(epsilon, count)}": private(epsilon, count) for epsilon in EPSILONS}
-        for name, each in settings.items():
-            replay = Replay(model.spec, each)
-            sent, meant = differencing.updates_of(tapes[: WARM_UP + count], start, replay, WARM_UP, 2.0, 5)
-            rows += differencing.differencing_rows(name, sent, meant)
-            if count == longest:
-                for rounds_seen in CURVE:
-                    if rounds_seen <= count:
-                        curve += differencing.differencing_rows(name, sent[:rounds_seen], meant[:rounds_seen])
-    return rows, curve
+def _members(size: Size, frame: pd.DataFrame, model: Model) -> list[dict]:
+    plays = list(rounds(cut(frame, model, WARM_UP + size.rounds), model, WARM_UP))
+    rows = membership.membership_rows(model, plays, Settings(), membership.WITHOUT_NOISE, 1)
+    for epsilon in EPSILONS:
+        named = budget(epsilon, 1)
+        rows += membership.membership_rows(model, plays, private(epsilon, 1), membership.WITH_NOISE, 2, named)
+    return rows
 
 
-def picture(curve: list[dict]) -> None:
-    """How well a node's own direction is known after so many rounds."""
+def _tell_apart(size: Size, frame: pd.DataFrame, model: Model) -> list[dict]:
+    plain, noisy = size.differencing
+    found = cut(split_desks(frame, PARTS), model, WARM_UP + max(plain))
+    settings = [("masked", count, Settings()) for count in plain]
+    settings += [(f"masked + {budget(epsilon, n)}", n, private(epsilon, n)) for epsilon in EPSILONS for n in noisy]
+    rows = []
+    for name, count, each in settings:
+        silent = quiet(each) if each.privacy else None
+        seen = differencing.updates_of(model, found[-count - WARM_UP :], each, silent, WARM_UP, 5)
+        for lanes in ("moves", "weights") if silent is None else ("moves",):
+            rows += differencing.differencing_rows(name, lanes, *seen[lanes])
+    return rows
+
+
+def picture(rows: list[dict]) -> None:
+    """How well a node's own part is known, by what its sums are of."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    lines = sorted({(row["setting"], row["redrawn"]) for row in curve}, key=lambda line: (line[0] != "masked", line))
-    lines = [line for line in lines if line[0] == "masked" or line[1] == "every round"]
-    figure, panels = plt.subplots(1, 2, figsize=(10, 4.6), sharey=True, layout="constrained")
+    lines = list(dict.fromkeys((row["setting"], row["lanes"]) for row in rows))
+    shown = min(row["rounds"] for row in rows)
+    figure, panels = plt.subplots(1, 2, figsize=(10, 4.4), sharey=True, layout="constrained")
+    redrawn = list(differencing.EPOCHS)
     for panel, size in zip(panels, differencing.SIZES, strict=True):
-        for setting, redrawn in lines:
-            each = [
-                row for row in curve if (row["setting"], row["redrawn"], row["cluster"]) == (setting, redrawn, size)
-            ]
-            panel.plot(
-                [row["rounds"] for row in each],
-                [row["own"] for row in each],
-                "-" if setting == "masked" else "--",
-                marker="o",
-                markersize=3,
-                label=f"{setting}; seats redrawn {redrawn}",
-            )
-        panel.set(title=f"clusters of {size} of 24", xlabel="rounds seen", ylim=(0, 1))
-        panel.grid(alpha=0.3)
+        for number, (setting, lanes) in enumerate(lines):
+            each = {
+                row["redrawn"]: row["own"]
+                for row in rows
+                if (row["setting"], row["lanes"], row["cluster"], row["rounds"]) == (setting, lanes, size, shown)
+            }
+            place = np.arange(len(redrawn)) + 0.2 * (number - (len(lines) - 1) / 2)
+            panel.bar(place, [each[name] for name in redrawn], 0.18, label=f"{setting}: {lanes}")
+        panel.set(title=f"clusters of {size} of 24, {shown} rounds", xlabel="seats redrawn", ylim=(0, 1))
+        panel.set_xticks(range(len(redrawn)), redrawn)
+        panel.grid(alpha=0.3, axis="y")
     panels[0].set_ylabel("cosine, node's own part")
     figure.legend(*panels[0].get_legend_handles_labels(), fontsize=8, loc="outside lower center", ncols=2)
     figure.savefig(PICTURE, dpi=120)
 
 
 def inversion_table(rows: list[dict]) -> Table:
-    table = Table(title="Gradient inversion: share of the victim's rows found (same cell, |Δk| ≤ 0.05)")
+    table = Table(title="Rows read back: share of the victim's rows found (same market and expiry, |Δk| ≤ 0.05)")
     for column in ("setting", "attacker sees"):
         table.add_column(column)
-    for column in ("rows", "guess", "support", "inverted", "±", "to 0.001", "median |Δk|", "pillars"):
+    for column in ("rows", "victims", "found", "±", "to 0.001", "count off", "expiries"):
         table.add_column(column, justify="right")
     for row in rows:
-        error = "–" if row["k_error"] is None else f"{row['k_error']:.3f}"
-        shares = [f"{row[name]:.2f}" for name in ("guessed", "support", "found", "found_error")]
-        shares.append(f"{row['exact']:.2f} ({row['support_exact']:.2f})")
-        table.add_row(
-            row["setting"],
-            row["sees"],
-            str(row["rows"]),
-            *shares,
-            error,
-            f"{row['pillars']:.2f} ({row['pillars_guessed']:.2f})",
-        )
+        names = ("found", "found_error", "exact", "count_error", "pillars")
+        shares = ["–" if row[name] is None else f"{row[name]:.2f}" for name in names]
+        table.add_row(row["setting"], row["sees"], str(row["rows"]), str(row["victims"]), *shares)
     return table
 
 
@@ -241,14 +217,14 @@ def membership_table(rows: list[dict]) -> Table:
 
 
 def differencing_table(rows: list[dict]) -> Table:
-    table = Table(title="Cluster sums told apart: cosine with a node's mean update, 24 nodes")
-    for column in ("setting", "seats redrawn"):
+    table = Table(title="Cluster sums told apart: cosine with a node's mean lanes, 24 nodes")
+    for column in ("setting", "lanes", "seats redrawn"):
         table.add_column(column)
-    for column in ("rounds", "m", "cosine", "±", "own part", "±", "average alone", "plain mode"):
+    for column in ("rounds", "m", "own part", "±", "whole", "average alone"):
         table.add_column(column, justify="right")
     for row in rows:
-        figures = (f"{row[name]:.2f}" for name in DIFFERENCED)
-        table.add_row(row["setting"], row["redrawn"], str(row["rounds"]), str(row["cluster"]), *figures)
+        figures = (f"{row[name]:.2f}" for name in ("own", "own_spread", "cosine", "of_the_average"))
+        table.add_row(row["setting"], row["lanes"], row["redrawn"], str(row["rounds"]), str(row["cluster"]), *figures)
     return table
 
 
@@ -259,7 +235,7 @@ def main() -> None:
     figures = run(QUICK if arguments.quick else Size())
     if not arguments.quick:
         OUT.write_text(json.dumps(figures, indent=1) + "\n")
-        picture(figures["differencing_by_rounds"])
+        picture(figures["differencing"])
         Console(stderr=True).print(f"wrote {OUT.relative_to(ROOT)}")
 
 

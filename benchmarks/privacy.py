@@ -6,7 +6,6 @@ PYTHONPATH=offchain:. python benchmarks/privacy.py ../shared/data/dev_quotes.par
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import math
 import statistics
@@ -21,20 +20,19 @@ import numpy as np
 import pandas as pd
 
 from fedvol.console import table
-from fedvol.learning.evaluate import flat_vol, report, train_alone
-from fedvol.learning.model import Model, build
+from fedvol.lab.replay.federation import Nodes
+from fedvol.learning.evaluate import flat_vol, report
+from fedvol.learning.model import Model, Opening, build
 from fedvol.learning.privacy import UNIT, Privacy, epsilon_spent
-from fedvol.learning.quantize import to_update
 from fedvol.learning.rows import Rows, rows_from_tape
 from fedvol.learning.settings import Settings
-from fedvol.learning.ssvi_pillars import ssvi_spec
+from fedvol.learning.ssvi_mixture import mixture_spec
 from fedvol.market.holdout import split_holdout, window
 from fedvol.market.synthetic import generate
 from fedvol.market.tape import load_tape
-from fedvol.protocol.rule import Rule, RuleKind, combine
 
 RESULT = Path(__file__).with_suffix(".json")
-PICTURE = Path(__file__).resolve().parents[1] / "docs" / "img" / "privacy.png"
+PICTURE = Path(__file__).resolve().parents[1] / "docs" / "images" / "privacy.png"
 
 EPSILONS = (1.0, 2.0, 4.0, 8.0, math.inf)
 DELTA = 1e-5
@@ -43,32 +41,28 @@ HOURS = 24.0
 """Of the tape that trains; what judges is held out of its last six hours."""
 JUDGED_HOURS = 6.0
 MOMENTS = {"calm": "2026-06-01", "stress": "2026-03-09"}
-"""Ends of the windows. Stress is the day of the highest vols in the file; the crash of February is not in it."""
-BOUND = 1 << 19
-STEP = 2 << 16
+"""Ends of the windows that judge. Stress has the highest vols in the file, which lacks the crash of February."""
+TUNED_ON = ("2026-01-20", "2026-02-25", "2026-04-10")
+"""Ends of the windows on which the defaults of `Privacy` were chosen."""
 QUIET = 1e-9
-"""Noise that is none: what clipping and plain descent cost by themselves."""
+"""Noise that is none: what clipping and public steps cost by themselves."""
 
 
-def federate(model: Model, desks: Sequence[Rows], settings: Settings, seed: int, rounds: int) -> np.ndarray:
-    """Float weights after some rounds of plain means from the initial ones."""
-    rule, weights = Rule(RuleKind.MEAN, BOUND, STEP), model.initial_weights()
-    for number in range(rounds):
-        updates = []
-        for desk, rows in enumerate(desks):
-            secret = hashlib.sha256(f"{seed} {number} {desk}".encode()).digest()
-            local = model.train(model.spec.to_float(weights), rows, secret, settings)
-            updates.append(to_update(local, weights, model.spec, BOUND, secret))
-        weights = combine(rule, weights, np.array(updates))
+def federate(model: Model, desks: Sequence[Rows], opening: Opening, settings: Settings, seed: int, rounds: int):
+    """Float weights after some rounds of the founders' plan from the initial ones."""
+    nodes, weights = Nodes(model, len(desks), settings=settings, seed=seed), model.initial_weights()
+    for _ in range(rounds):
+        weights = nodes.round(weights, opening, desks)
     return model.spec.to_float(weights)
 
 
-def market(model: Model, frame: pd.DataFrame) -> tuple[list[Rows], Rows]:
-    """Each desk's training rows, and the newest ones that nobody trains on."""
+def market(model: Model, frame: pd.DataFrame) -> tuple[list[Rows], Rows, int]:
+    """Each desk's training rows, the newest ones that nobody trains on, and when (unix seconds)."""
+    as_of = int(frame["ts_ms"].max()) // 1000
     train, held = split_holdout(frame)
     markets = model.spec.markets
-    desks = [rows_from_tape(rows, markets) for _, rows in train.groupby("desk", sort=True)]
-    return desks, rows_from_tape(window(held, JUDGED_HOURS), markets)
+    desks = [rows_from_tape(rows, markets).after(as_of) for _, rows in train.groupby("desk", sort=True)]
+    return desks, rows_from_tape(window(held, JUDGED_HOURS), markets).after(as_of), as_of
 
 
 def ending(frame: pd.DataFrame, moment: str) -> pd.DataFrame:
@@ -76,34 +70,33 @@ def ending(frame: pd.DataFrame, moment: str) -> pd.DataFrame:
     return window(frame[frame["ts_ms"] <= end_ms], HOURS)
 
 
-def price(model: Model, desks: list[Rows], judge: Rows, seeds: int, plan: Privacy) -> dict[str, Any]:
+def price(model: Model, desks: list[Rows], judge: Rows, as_of: int, seeds: int, plan: Privacy) -> dict[str, Any]:
     """RMSE in vol points: one a seed for each epsilon, and what a desk has without a federation or a tape."""
+    opening = Opening(as_of)
 
-    def rmse(weights: np.ndarray) -> float:
-        return round(model.evaluate(weights, judge)["rmse"], 3)
+    def rmse(settings: Settings, seed: int = 0, parts: list[Rows] = desks) -> float:
+        weights = federate(model, parts, opening, settings, seed, plan.rounds)
+        return round(float(model.evaluate(weights, judge, as_of)["rmse"]), 3)
 
     silent = replace(plan, rounds=None, noise=QUIET, learning_rate=plan.pace)
+    start = model.spec.to_float(model.initial_weights())
+    pooled = Rows(*(np.concatenate([getattr(rows, c) for rows in desks]) for c in Rows.COLUMNS))
     found: dict[str, Any] = {
         "rows": [len(rows) for rows in desks],
         "judged": len(judge),
-        "initial": rmse(model.spec.to_float(model.initial_weights())),
-        "flat": round(report(_flat(desks), judge, model.spec.markets)["rmse"], 3),
-        "alone": [rmse(train_alone(model, rows, 6, b"alone", Settings())) for rows in desks],
-        "clipped": rmse(federate(model, desks, Settings(privacy=silent), 0, plan.rounds)),
+        "initial": round(float(model.evaluate(start, judge, as_of)["rmse"]), 3),
+        "flat": round(report(flat_vol(pooled), judge, model.spec.markets)["rmse"], 3),
+        "alone": [rmse(Settings(), parts=[rows]) for rows in desks],
+        "clipped": rmse(Settings(privacy=silent)),
         "rmse": {},
     }
     for epsilon in EPSILONS:
         free = math.isinf(epsilon)
         settings = Settings() if free else Settings(privacy=replace(plan, epsilon=epsilon))
-        errors = [rmse(federate(model, desks, settings, seed, plan.rounds)) for seed in range(1 if free else seeds)]
+        errors = [rmse(settings, seed) for seed in range(1 if free else seeds)]
         found["rmse"][str(epsilon)] = errors
         print(f"epsilon {epsilon:g}: {errors}", file=sys.stderr)
     return found
-
-
-def _flat(desks: list[Rows]) -> float:
-    pooled = [np.concatenate([getattr(rows, c) for rows in desks]) for c in ("market", "k", "T", "iv", "weight")]
-    return flat_vol(Rows(*pooled))
 
 
 def show(figures: dict[str, dict[str, Any]], rounds: int) -> None:
@@ -153,7 +146,7 @@ def draw(figures: dict[str, dict[str, Any]], rounds: int, path: Path) -> None:
     axes.set_ylim(bottom=0)
     axes.set_xlabel(f"epsilon of one trade, all {rounds} rounds, delta {DELTA:g}")
     axes.set_ylabel("RMSE on held-out quotes, vol points")
-    axes.set_title("Six desks, plain mean", loc="left")
+    axes.set_title("Six desks, mean of all", loc="left")
     axes.legend(fontsize=8, frameon=False, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.16))
     figure.savefig(path, dpi=130)
 
@@ -168,7 +161,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help=f"{RESULT.name} and docs/images/{PICTURE.name}")
     arguments = parser.parse_args()
     plan = Privacy(epsilon=1.0, delta=DELTA, rounds=arguments.rounds, learning_rate=arguments.learning_rate)
-    model = build(ssvi_spec())
+    model = build(mixture_spec())
     if arguments.tape is None:
         frames = {f"made up {seed}": generate(seed, hours=HOURS, snapshots=4) for seed in (2, 6)}
     else:
@@ -184,6 +177,7 @@ def main() -> None:
             "unit": UNIT,
             "window_hours": HOURS,
             "moments": MOMENTS,
+            "tuned_on": TUNED_ON,
             "privacy": {
                 name: value
                 for name, value in asdict(replace(plan, learning_rate=plan.pace)).items()

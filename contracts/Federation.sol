@@ -43,7 +43,6 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
     /// @dev Those in force, and those for the next opening. An array, so that one piece of code writes either.
     Params[2] private _sets;
     bool private _hasScheduled;
-    uint16 private _dimension;
 
     IStakeVault public vault;
     IModelRegistry public registry;
@@ -84,7 +83,6 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
         _settlement = settlement_;
         _duties = duties_;
         keyring = keyring_;
-        _dimension = registry_.dimension();
         _grantRole(DEFAULT_ADMIN_ROLE, admin);
         _grantRole(GUARDIAN, guardian);
         _setRoleAdmin(MEMBER, GUARDIAN);
@@ -251,8 +249,7 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
             revert NotYourTurn(leadSeat(), openToAll);
         }
         if (voids != 0 && p.clusterSize == 1) revert NoClusters();
-        (uint32 version,,) = registry.current();
-        bytes32 contentId = RULEBOOK.checkModel(_dimension, p.clamp, p.step, registry.modelOf(version), model);
+        bytes32 contentId = RULEBOOK.checkModel(registry, round_.openedAt, p.clamp, p.step, model);
 
         (_proposal.proposer, _proposal.contentId, _proposal.voids) = (msg.sender, contentId, voids);
         _clock = c.enter(Phase.Challenge, block.timestamp);
@@ -458,7 +455,7 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
         bytes32 contentId = sha256(model);
         if (contentId != _proposal.contentId) revert ContentMismatch(contentId, _proposal.contentId);
         _clock = c.enter(Phase.Final, block.timestamp);
-        version = registry.publish(model, contentId, c.number());
+        version = registry.publish(model, contentId, c.number(), uint32(_proposal.openedAt));
         emit RoundFinal(c.number(), version, contentId);
     }
 

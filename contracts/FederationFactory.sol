@@ -11,6 +11,7 @@ import {IModelReader, IModelRegistry} from "./interfaces/IModelRegistry.sol";
 import {IPricingEngine} from "./interfaces/IPricingEngine.sol";
 import {ISettlement} from "./interfaces/ISettlement.sol";
 import {IStakeVault} from "./interfaces/IStakeVault.sol";
+import {Surface} from "./libraries/Surface.sol";
 
 /// @title FederationFactory: the specification is IFederationFactory.
 contract FederationFactory is IFederationFactory {
@@ -46,12 +47,7 @@ contract FederationFactory is IFederationFactory {
         parts.federation = federationCode.cloneDeterministic(salt);
         parts.vault = vaultCode.cloneDeterministic(salt);
         parts.registry = registryCode.cloneDeterministic(salt);
-        parts.engine = engineCode.cloneDeterministicWithImmutableArgs(
-            IPricingEngine(engineCode).pack(
-                parts.registry, config.markets, config.pillarSeconds, config.fractionBits, config.maxModelAge
-            ),
-            salt
-        );
+        if (config.markets.length != 0) parts.engine = _cloneEngine(config, parts.registry, salt);
         parts.settlement = settlementCode.cloneDeterministic(salt);
         parts.duties = dutiesCode.cloneDeterministic(salt);
         parts.keyring = keyringCode.cloneDeterministic(salt);
@@ -60,16 +56,9 @@ contract FederationFactory is IFederationFactory {
 
         IStakeVault(parts.vault).initialize(IERC20(config.bondToken), parts.federation);
         IModelRegistry(parts.registry).initialize(
-            parts.federation, config.dimension, config.genesis, IModelReader(parts.engine)
+            parts.federation, config.dimension, _layoutOf(config), config.genesis, IModelReader(parts.engine)
         );
-        IPricingEngine(parts.engine).initialize(
-            parts.registry,
-            config.admin,
-            config.markets,
-            config.pillarSeconds,
-            config.fractionBits,
-            config.maxModelAge
-        );
+        if (parts.engine != address(0)) _initializeEngine(config, parts);
         ISettlement(parts.settlement).initialize(IFederation(parts.federation));
         IDuties(parts.duties).initialize(IFederation(parts.federation));
         IKeyring(parts.keyring).initialize(IFederation(parts.federation));
@@ -101,6 +90,32 @@ contract FederationFactory is IFederationFactory {
     function partsOf(address federation) external view returns (Parts memory parts) {
         parts = _parts[federation];
         if (parts.federation == address(0)) revert UnknownFederation(federation);
+    }
+
+    function _cloneEngine(Config calldata config, address registry, bytes32 salt) private returns (address) {
+        bytes memory args = IPricingEngine(engineCode).pack(
+            registry, config.markets, config.pillars, config.fractionBits, config.maxModelAge, config.bounds
+        );
+        return engineCode.cloneDeterministicWithImmutableArgs(args, salt);
+    }
+
+    function _initializeEngine(Config calldata config, Parts memory parts) private {
+        IPricingEngine(parts.engine).initialize(
+            parts.registry,
+            config.admin,
+            config.markets,
+            config.pillars,
+            config.fractionBits,
+            config.maxModelAge,
+            config.bounds
+        );
+    }
+
+    /// @dev More than 255 markets the engine refuses.
+    function _layoutOf(Config calldata config) private pure returns (IModelRegistry.Layout memory) {
+        return IModelRegistry.Layout(
+            uint8(config.markets.length), config.pillars, uint8(Surface.PILLAR_WEIGHTS), uint8(Surface.STATE_WEIGHTS)
+        );
     }
 
     function saltOf(address founder, bytes32 label) private pure returns (bytes32) {

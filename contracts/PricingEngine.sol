@@ -4,42 +4,75 @@ pragma solidity ^0.8.31;
 import {AccessControl} from "@openzeppelin/contracts/access/AccessControl.sol";
 import {Initializable} from "@openzeppelin/contracts/proxy/utils/Initializable.sol";
 import {Clones} from "@openzeppelin/contracts/proxy/Clones.sol";
+import {SSTORE2} from "solady/utils/SSTORE2.sol";
 import {IAggregatorV3} from "./interfaces/IAggregatorV3.sol";
 import {IModelReader, IModelRegistry} from "./interfaces/IModelRegistry.sol";
 import {IPricingEngine} from "./interfaces/IPricingEngine.sol";
 import {Black76} from "./libraries/Black76.sol";
+import {Feed, FeedLib} from "./libraries/FeedLib.sol";
 import {FixedPoint} from "./libraries/FixedPoint.sol";
-import {Ssvi} from "./libraries/Ssvi.sol";
+import {Listing} from "./libraries/Listing.sol";
+import {Mixture} from "./libraries/Mixture.sol";
+import {Slice, Ssvi} from "./libraries/Ssvi.sol";
 import {Surface} from "./libraries/Surface.sol";
 
 /// @title PricingEngine: the specification is IPricingEngine, the mathematics lies in the libraries.
-/// @dev What never changes is the clone's own code (its immutable arguments), and the registry tells of every new version: a cold
-/// quote reads two slots here, the feed, and the model's code, nothing else.
-/// Layout: registry (20 bytes), maxModelAge (4), fractionBits (1), P (1), P packed pillars (16 each), market ids (32 each).
+/// @dev What never changes is the clone's own code (its immutable arguments), and each version is drawn once, into contract code: a
+/// cold quote reads three slots here, the feeds, and its market's part of the chart, nothing else.
+/// Arguments: maxModelAge (4 bytes), fractionBits (1), P (1), least vol, most vol, most move (4 each), registry (20), market
+/// ids (32 each).
+/// Chart: P tenors (4 bytes each); for each market a word of index and vol reference (12 each) and the betas of vol index and index (4
+/// each), then P pillars (24 each).
 contract PricingEngine is IPricingEngine, AccessControl, Initializable {
-    /// @inheritdoc IPricingEngine
-    uint256 public constant MAX_MATURITY = 5 * 365 days;
-    uint256 private constant MAX_PILLARS = 30;
-    uint256 private constant HEAD = 26;
-    uint256 private constant PILLAR = 16;
+    uint256 private constant WAD = 1e18;
+    uint256 private constant ONE_BPS_SQUARED = 1e8;
+    uint256 private constant HEAD = 38;
     /// @dev Where OpenZeppelin's proxy code ends and its immutable arguments begin.
     uint256 private constant ARGS = 45;
-
-    struct Feed {
-        IAggregatorV3 source;
-        uint32 maxAge;
-        uint8 index;
-        uint8 decimals;
-    }
-
     struct Current {
         uint32 version;
         address pointer;
-        uint40 publishedAt;
+        uint32 asOf;
+    }
+
+    struct Config {
+        uint256 maxModelAge;
+        uint256 fractionBits;
+        uint256 pillars;
+        uint256 leastVol;
+        uint256 mostVol;
+        uint256 mostMove;
+        address registry;
+    }
+
+    /// @dev A market's part of a chart, and the tenors.
+    struct Chart {
+        uint256 version;
+        uint256 asOf;
+        uint256 fractionBits;
+        uint256 state;
+        bytes tenors;
+        bytes pillars;
+    }
+
+    /// @dev Where an expiry is read: its slices, the time since the chart's, and what is left of it.
+    struct Place {
+        uint256 tenor;
+        uint256 remaining;
+        Slice first;
+        Slice second;
+    }
+
+    /// @dev Where a version breaks a bound; market 0 where it breaks none.
+    struct Breach {
+        bytes32 market;
+        uint256 expiry;
+        uint256 vol;
     }
 
     Current private _current;
     mapping(bytes32 market => Feed) private _feeds;
+    mapping(bytes32 market => Feed) private _volFeeds;
 
     constructor() {
         _disableInitializers();
@@ -49,23 +82,20 @@ contract PricingEngine is IPricingEngine, AccessControl, Initializable {
     function pack(
         address registry,
         Market[] calldata markets,
-        uint32[] calldata pillarSeconds,
+        uint8 pillars,
         uint8 fractionBits,
-        uint32 maxModelAge
+        uint32 maxModelAge,
+        Bounds calldata bounds
     ) public pure returns (bytes memory args) {
         if (registry == address(0)) revert ZeroAddress();
         if (markets.length == 0 || markets.length > 255) revert BadMarketCount(markets.length);
+        if (pillars == 0 || pillars > Listing.MAX_PILLARS) revert BadPillars(pillars);
         if (fractionBits < 8 || fractionBits > 28) revert BadFractionBits(fractionBits);
         if (maxModelAge == 0) revert BadModelAge();
-        uint256 count = pillarSeconds.length;
-        if (count == 0 || count > MAX_PILLARS) revert BadPillar(count);
-
-        args = abi.encodePacked(registry, maxModelAge, fractionBits, uint8(count));
-        for (uint256 i; i < count; ++i) {
-            uint32 pillar = pillarSeconds[i];
-            if (pillar > MAX_MATURITY || pillar <= (i == 0 ? 0 : pillarSeconds[i - 1])) revert BadPillar(i);
-            args = bytes.concat(args, Surface.packPillar(pillar));
-        }
+        if (bounds.leastVolBps >= bounds.mostVolBps || bounds.mostMoveBps < 10_000) revert BadBounds();
+        args = abi.encodePacked(
+            maxModelAge, fractionBits, pillars, bounds.leastVolBps, bounds.mostVolBps, bounds.mostMoveBps, registry
+        );
         for (uint256 i; i < markets.length; ++i) args = bytes.concat(args, markets[i].id);
     }
 
@@ -74,64 +104,73 @@ contract PricingEngine is IPricingEngine, AccessControl, Initializable {
         address registry,
         address admin,
         Market[] calldata markets,
-        uint32[] calldata pillarSeconds,
+        uint8 pillars,
         uint8 fractionBits,
-        uint32 maxModelAge
+        uint32 maxModelAge,
+        Bounds calldata bounds
     ) external initializer {
         if (admin == address(0)) revert ZeroAddress();
-        bytes memory args = pack(registry, markets, pillarSeconds, fractionBits, maxModelAge);
+        bytes memory args = pack(registry, markets, pillars, fractionBits, maxModelAge, bounds);
         uint256 given = IModelRegistry(registry).dimension();
-        uint256 expected = markets.length * (pillarSeconds.length + 2);
+        uint256 expected = markets.length * Surface.weightsOf(pillars);
         if (given != expected) revert WrongDimension(given, expected);
         for (uint256 i; i < markets.length; ++i) {
-            Market calldata market = markets[i];
-            if (market.id == 0 || address(_feeds[market.id].source) != address(0)) revert BadMarket(market.id);
-            _setFeed(market.id, uint8(i), market.feed, market.maxFeedAge);
+            Market calldata m = markets[i];
+            if (m.id == 0 || address(_feeds[m.id].source) != address(0)) revert BadMarket(m.id);
+            _setFeeds(m.id, uint8(i), m.feed, m.maxFeedAge, m.volFeed, m.maxVolAge);
         }
         if (keccak256(args) != keccak256(Clones.fetchCloneArgs(address(this)))) revert WrongConfiguration();
-        (uint32 version, address pointer, uint40 publishedAt) = IModelRegistry(registry).current();
-        _current = Current(version, pointer, publishedAt);
         _grantRole(DEFAULT_ADMIN_ROLE, admin);
+        (uint32 version, address pointer,, uint32 asOf) = IModelRegistry(registry).current();
+        Breach memory breach = _draw(_config(), version, pointer, asOf);
+        if (breach.market != 0) revert BadGenesis(breach.market, breach.expiry, breach.vol);
     }
 
     /// @inheritdoc IModelReader
-    function modelPublished(uint32 version, address pointer) external {
-        (IModelRegistry registry,,,) = _config();
-        if (msg.sender != address(registry)) revert NotRegistry(msg.sender);
-        _current = Current(version, pointer, uint40(block.timestamp));
+    function modelPublished(uint32 version, address pointer, uint32 asOf) external {
+        Config memory config = _config();
+        if (msg.sender != config.registry) revert NotRegistry(msg.sender);
+        Breach memory breach = _draw(config, version, pointer, asOf);
+        if (breach.market != 0) emit VersionRefused(version, breach.market, breach.expiry, breach.vol);
     }
 
     /// @inheritdoc IPricingEngine
-    function setFeed(bytes32 market, IAggregatorV3 feed, uint32 maxFeedAge) external onlyRole(DEFAULT_ADMIN_ROLE) {
-        _setFeed(market, _feed(market).index, feed, maxFeedAge);
+    function setFeed(bytes32 market, IAggregatorV3 feed, uint32 maxFeedAge, IAggregatorV3 volFeed, uint32 maxVolAge)
+        external
+        onlyRole(DEFAULT_ADMIN_ROLE)
+    {
+        _setFeeds(market, _feed(market).index, feed, maxFeedAge, volFeed, maxVolAge);
     }
 
+    // ------------------------------------------------------------------ readings
+
     /// @inheritdoc IPricingEngine
-    function quote(bytes32 market, uint256 strike, uint256 expiry) external view returns (Quote memory q) {
-        uint256 index;
-        (q.forward, index) = _forward(market);
-        _quote(q, index, strike, expiry);
+    function quote(bytes32 market, uint256 strike, uint256 expiry) external view returns (Quote memory) {
+        (uint256 forward, Chart memory chart) = _live(market);
+        return _quote(chart, _place(chart, expiry, _clock(market, chart, forward)), forward, strike);
     }
 
     /// @inheritdoc IPricingEngine
     function quoteAt(bytes32 market, uint256 forward, uint256 strike, uint256 expiry)
         external
         view
-        returns (Quote memory q)
+        returns (Quote memory)
     {
-        q.forward = forward;
-        _quote(q, _feed(market).index, strike, expiry);
+        Chart memory chart = _chartOf(_feed(market).index);
+        return _quote(chart, _place(chart, expiry, FixedPoint.ONE), forward, strike);
     }
 
     /// @inheritdoc IPricingEngine
-    function iv(bytes32 market, uint256 strike, uint256 expiry) external view returns (uint256) {
-        (uint256 forward, uint256 index) = _forward(market);
-        return _iv(index, forward, strike, expiry);
+    function iv(bytes32 market, uint256 strike, uint256 expiry) external view returns (uint256 vol) {
+        (uint256 forward, Chart memory chart) = _live(market);
+        (vol,,) = _vol(_place(chart, expiry, _clock(market, chart, forward)), forward, strike);
+        return _toWad(vol);
     }
 
     /// @inheritdoc IPricingEngine
-    function ivAt(bytes32 market, uint256 forward, uint256 strike, uint256 expiry) external view returns (uint256) {
-        return _iv(_feed(market).index, forward, strike, expiry);
+    function ivAt(bytes32 market, uint256 forward, uint256 strike, uint256 expiry) external view returns (uint256 vol) {
+        (vol,,) = _vol(_place(_chartOf(_feed(market).index), expiry, FixedPoint.ONE), forward, strike);
+        return _toWad(vol);
     }
 
     /// @inheritdoc IPricingEngine
@@ -140,122 +179,161 @@ contract PricingEngine is IPricingEngine, AccessControl, Initializable {
         view
         returns (uint256 forward, uint256[] memory ivs)
     {
-        uint256 index;
-        (forward, index) = _forward(market);
-        uint256 seconds_ = _maturity(expiry);
-        (uint256 theta, int256 rho, uint256 eta,) = _slice(index, seconds_);
+        Chart memory chart;
+        (forward, chart) = _live(market);
+        Place memory place = _place(chart, expiry, _clock(market, chart, forward));
         ivs = new uint256[](strikes.length);
         for (uint256 i; i < strikes.length; ++i) {
-            ivs[i] = _toWad(Ssvi.impliedVolAt(theta, rho, eta, _logStrike(strikes[i], forward), seconds_));
+            (uint256 vol,,) = _vol(place, forward, strikes[i]);
+            ivs[i] = _toWad(vol);
         }
     }
 
+    // ------------------------------------------------------------------ views
+
     /// @inheritdoc IPricingEngine
-    function staleness(bytes32 market) external view returns (uint256 feedAge, uint256 modelAge) {
-        (,,, uint256 updatedAt,) = _feed(market).source.latestRoundData();
-        feedAge = block.timestamp > updatedAt ? block.timestamp - updatedAt : 0;
-        modelAge = block.timestamp - _current.publishedAt;
+    function state(bytes32 market) external view returns (uint256 g, uint256 indexReference, uint256 volReference) {
+        (uint256 forward, Chart memory chart) = _live(market);
+        g = _toWad(_clock(market, chart, forward));
+        (indexReference, volReference) = (chart.state >> 160, _volReference(_volFeeds[market], chart));
     }
 
     /// @inheritdoc IPricingEngine
-    function feedOf(bytes32 market) external view returns (IAggregatorV3, uint32) {
-        Feed storage feed = _feed(market);
-        return (feed.source, feed.maxAge);
+    function staleness(bytes32 market) external view returns (uint256 feedAge, uint256 volAge, uint256 modelAge) {
+        feedAge = FeedLib.ageOf(_feed(market).source);
+        IAggregatorV3 volFeed = _volFeeds[market].source;
+        if (address(volFeed) != address(0)) volAge = FeedLib.ageOf(volFeed);
+        modelAge = block.timestamp - _current.asOf;
+    }
+
+    /// @inheritdoc IPricingEngine
+    function feedOf(bytes32 market) external view returns (IAggregatorV3, uint32, IAggregatorV3, uint32) {
+        (Feed storage feed, Feed storage volFeed) = (_feed(market), _volFeeds[market]);
+        return (feed.source, feed.maxAge, volFeed.source, volFeed.maxAge);
+    }
+
+    /// @inheritdoc IPricingEngine
+    function currentVersion() external view returns (uint32) {
+        return _current.version;
+    }
+
+    /// @inheritdoc IPricingEngine
+    function expiries() external view returns (uint256[] memory list) {
+        Current memory current = _current;
+        list = new uint256[](_config().pillars);
+        bytes memory tenors = _code(current.pointer, 1, 4 * list.length);
+        for (uint256 j; j < list.length; ++j) list[j] = current.asOf + Surface.tenorAt(tenors, j);
     }
 
     /// @inheritdoc IPricingEngine
     function configuration() external view returns (Configuration memory c) {
-        bytes memory pillars;
-        (c.registry, c.maxModelAge, c.fractionBits, pillars) = _config();
-        c.pillarSeconds = new uint32[](pillars.length / PILLAR);
-        for (uint256 i; i < c.pillarSeconds.length; ++i) {
-            c.pillarSeconds[i] = uint32(Surface.pillarSeconds(pillars, i));
-        }
-        uint256 idsAt = ARGS + HEAD + pillars.length;
-        bytes memory ids = _code(address(this), idsAt, address(this).code.length - idsAt);
-        c.markets = new bytes32[](ids.length / 32);
-        for (uint256 i; i < c.markets.length; ++i) {
-            bytes32 id;
-            assembly ("memory-safe") {
-                id := mload(add(add(ids, 32), shl(5, i)))
-            }
-            c.markets[i] = id;
+        Config memory config = _config();
+        (c.registry, c.maxModelAge) = (IModelRegistry(config.registry), uint32(config.maxModelAge));
+        (c.fractionBits, c.pillars) = (uint8(config.fractionBits), uint8(config.pillars));
+        c.bounds = Bounds(uint32(config.leastVol), uint32(config.mostVol), uint32(config.mostMove));
+        c.markets = _ids();
+    }
+
+    // ------------------------------------------------------------------ reading a chart
+
+    /// @dev The feed's answer, and the chart of the market.
+    function _live(bytes32 market) private view returns (uint256 forward, Chart memory chart) {
+        Feed memory feed = _feed(market);
+        forward = FeedLib.answer(market, feed);
+        chart = _chartOf(feed.index);
+    }
+
+    function _chartOf(uint256 index) private view returns (Chart memory chart) {
+        unchecked {
+            uint256 head = _head();
+            Current memory current = _current;
+            if (block.timestamp > current.asOf + (head >> 224)) revert StaleModel(current.version, current.asOf);
+            chart = _load(current, uint8(head >> 208), index);
+            chart.fractionBits = uint8(head >> 216);
         }
     }
 
-    /// @dev Fills all but the forward, which it takes from `q`.
-    function _quote(Quote memory q, uint256 index, uint256 strike, uint256 expiry) private view {
-        uint256 forward = q.forward;
-        int256 k = _logStrike(strike, forward);
-        uint256 seconds_ = _maturity(expiry);
-        uint256 variance;
-        {
-            (uint256 theta, int256 rho, uint256 eta, uint32 version) = _slice(index, seconds_);
-            q.version = version;
-            variance = Ssvi.totalVariance(theta, rho, eta, k);
+    /// @dev All but the binary point.
+    function _load(Current memory current, uint256 count, uint256 index) private view returns (Chart memory chart) {
+        unchecked {
+            uint256 size = Surface.PILLAR_BYTES * count;
+            (chart.version, chart.asOf) = (current.version, current.asOf);
+            // One byte further: code begins with a STOP.
+            chart.tenors = _code(current.pointer, 1, 4 * count);
+            bytes memory part = _code(current.pointer, 1 + 4 * count + index * (32 + size), 32 + size);
+            bytes memory pillars;
+            uint256 word;
+            assembly ("memory-safe") {
+                // The pillars stay where they are; their length takes the place of the word before them.
+                pillars := add(part, 32)
+                word := mload(pillars)
+                mstore(pillars, size)
+            }
+            (chart.state, chart.pillars) = (word, pillars);
         }
-        uint256 sigma = Ssvi.impliedVol(variance, seconds_);
-        uint256 dev = FixedPoint.sqrt(variance << 96);
-        q.iv = _toWad(sigma);
+    }
+
+    /// @dev g, in Q96.
+    function _clock(bytes32 market, Chart memory chart, uint256 forward) private view returns (uint256) {
+        unchecked {
+            uint256 word = chart.state;
+            int256 powers = Surface.powerOf(int32(uint32(word)), forward, word >> 160, chart.fractionBits);
+            if (uint96(word >> 64) != 0) {
+                Feed memory feed = _volFeeds[market];
+                uint256 then_ = _volReference(feed, chart);
+                if (then_ != 0) {
+                    int256 beta = int32(uint32(word >> 32));
+                    powers += Surface.powerOf(beta, FeedLib.answer(market, feed), then_, chart.fractionBits);
+                }
+            }
+            return Surface.clockOf(powers, chart.fractionBits);
+        }
+    }
+
+    function _volReference(Feed memory feed, Chart memory chart) private pure returns (uint256) {
+        return feed.since < chart.version ? uint96(chart.state >> 64) : 0;
+    }
+
+    function _place(Chart memory chart, uint256 expiry, uint256 g) private view returns (Place memory place) {
+        unchecked {
+            if (expiry <= block.timestamp) revert Expired(expiry);
+            uint256 last = chart.asOf + 2 * Surface.tenorAt(chart.tenors, chart.tenors.length / 4 - 1);
+            if (expiry > last) revert ExpiryBeyondSurface(expiry, last);
+            (place.tenor, place.remaining) = (expiry - chart.asOf, expiry - block.timestamp);
+            (place.first, place.second) =
+                Surface.slicesAt(chart.pillars, chart.tenors, Surface.momentOf(place.tenor, g));
+        }
+    }
+
+    /// @dev Volatility and total deviation of what is left, Q96, and ln(strike / forward).
+    function _vol(Place memory place, uint256 forward, uint256 strike)
+        private
+        pure
+        returns (uint256 sigma, uint256 dev, int256 k)
+    {
+        unchecked {
+            k = _logStrike(strike, forward);
+            dev = Mixture.deviation(
+                (Ssvi.totalVariance(place.first, k) * place.remaining) / place.tenor,
+                (Ssvi.totalVariance(place.second, k) * place.remaining) / place.tenor,
+                k
+            );
+            sigma = FixedPoint.sqrt((dev * dev * Black76.YEAR) / place.remaining);
+        }
+    }
+
+    function _quote(Chart memory chart, Place memory place, uint256 forward, uint256 strike)
+        private
+        pure
+        returns (Quote memory q)
+    {
+        (uint256 sigma, uint256 dev, int256 k) = _vol(place, forward, strike);
+        (q.forward, q.iv, q.version) = (forward, _toWad(sigma), uint32(chart.version));
         uint256 delta;
         uint256 density;
         (q.call, q.put, delta, density) = Black76.terms(forward, strike, k, dev);
         q.delta = int256(_toWad(delta));
-        (q.gamma, q.vega, q.theta) = Black76.greeks(forward, density, dev, sigma, seconds_);
-    }
-
-    function _iv(uint256 index, uint256 forward, uint256 strike, uint256 expiry) private view returns (uint256) {
-        int256 k = _logStrike(strike, forward);
-        uint256 seconds_ = _maturity(expiry);
-        (uint256 theta, int256 rho, uint256 eta,) = _slice(index, seconds_);
-        return _toWad(Ssvi.impliedVolAt(theta, rho, eta, k, seconds_));
-    }
-
-    /// @dev The market's SSVI parameters in the current model, seconds_ from now.
-    function _slice(uint256 index, uint256 seconds_)
-        private
-        view
-        returns (uint256 theta, int256 rho, uint256 eta, uint32 version)
-    {
-        unchecked {
-            (, uint256 maxAge, uint256 fractionBits, bytes memory pillars) = _config();
-            Current memory model = _current;
-            version = model.version;
-            if (version == 0) revert NoModel();
-            if (block.timestamp > uint256(model.publishedAt) + maxAge) revert StaleModel(version, model.publishedAt);
-            uint256 size = pillars.length / 4 + 8;
-            // One byte further: a model's code begins with a STOP.
-            (theta, rho, eta) =
-                Surface.sliceAt(_code(model.pointer, 1 + index * size, size), pillars, fractionBits, seconds_);
-        }
-    }
-
-    function _maturity(uint256 expiry) private view returns (uint256 seconds_) {
-        unchecked {
-            if (expiry <= block.timestamp) revert Expired(expiry);
-            seconds_ = expiry - block.timestamp;
-            if (seconds_ > MAX_MATURITY) revert MaturityTooLong(expiry);
-        }
-    }
-
-    /// @dev The feed's answer in WAD dollars, and the place of the market's block in the model.
-    function _forward(bytes32 market) private view returns (uint256 forward, uint256 index) {
-        Feed storage feed = _feed(market);
-        uint256 maxAge;
-        uint256 decimals;
-        IAggregatorV3 source;
-        // All four at once: one storage read.
-        (source, maxAge, index, decimals) = (feed.source, feed.maxAge, feed.index, feed.decimals);
-        (uint80 round, int256 answer,, uint256 updatedAt, uint80 answeredInRound) = source.latestRoundData();
-        unchecked {
-            // An answer from the future makes the age negative, that is, huge.
-            if (updatedAt == 0 || block.timestamp - updatedAt > maxAge || answeredInRound < round) {
-                revert StaleFeed(market, updatedAt);
-            }
-            if (answer <= 0 || answer > type(int128).max) revert BadFeedAnswer(market, answer);
-            forward = uint256(answer) * 10 ** (18 - decimals);
-            if (forward > type(uint128).max) revert BadFeedAnswer(market, answer);
-        }
+        (q.gamma, q.vega, q.theta) = Black76.greeks(forward, density, dev, sigma, place.remaining);
     }
 
     /// @dev ln(strike / forward), Q96.
@@ -272,37 +350,144 @@ contract PricingEngine is IPricingEngine, AccessControl, Initializable {
     /// @dev Q96 to WAD, rounded down; x < 2^100.
     function _toWad(uint256 x) private pure returns (uint256) {
         unchecked {
-            return (x * 1e18) >> 96;
+            return (x * WAD) >> 96;
         }
     }
+
+    // ------------------------------------------------------------------ drawing a chart
+
+    /// @dev Draws the version and puts it in force, unless it breaks a bound.
+    function _draw(Config memory config, uint32 version, address pointer, uint32 asOf)
+        private
+        returns (Breach memory breach)
+    {
+        bytes32[] memory ids = _ids();
+        uint256 width = Surface.weightsOf(config.pillars);
+        bytes memory model = _code(pointer, 1, 4 * width * ids.length);
+        uint256[] memory tenors = Listing.expiries(asOf, config.pillars);
+        bytes memory drawn;
+        for (uint256 j; j < tenors.length; ++j) {
+            tenors[j] -= asOf;
+            drawn = abi.encodePacked(drawn, uint32(tenors[j]));
+        }
+        for (uint256 i; i < ids.length; ++i) {
+            bytes memory pillars = Surface.chart(model, i * width, tenors, config.fractionBits);
+            breach = _firstBreach(config, ids[i], i, pillars, tenors, asOf);
+            if (breach.market != 0) return breach;
+            drawn = bytes.concat(drawn, _stateWord(ids[i], model, (i + 1) * width), pillars);
+        }
+        _current = Current(version, SSTORE2.write(drawn), asOf);
+    }
+
+    /// @dev The references of now and the betas, which end before the weight at `end`.
+    function _stateWord(bytes32 market, bytes memory model, uint256 end) private view returns (bytes32 word) {
+        uint256 betas;
+        assembly ("memory-safe") {
+            betas := and(mload(add(model, shl(2, end))), 0xffffffffffffffff)
+        }
+        return bytes32((FeedLib.softAnswer(_feeds[market]) << 160) | (FeedLib.softAnswer(_volFeeds[market]) << 64) | betas);
+    }
+
+    function _firstBreach(
+        Config memory config,
+        bytes32 market,
+        uint256 index,
+        bytes memory pillars,
+        uint256[] memory tenors,
+        uint256 asOf
+    ) private view returns (Breach memory) {
+        unchecked {
+            Current memory current = _current;
+            Chart memory old;
+            bool held = current.version != 0 && block.timestamp <= current.asOf + config.maxModelAge;
+            if (held) old = _load(current, config.pillars, index);
+            for (uint256 j; j < tenors.length; ++j) {
+                (uint256 tenor, uint256 level) = (tenors[j], Surface.levelAt(pillars, j));
+                // Four times the variance a year, times 2^34, times the tenor.
+                uint256 scaled = level * Black76.YEAR * ONE_BPS_SQUARED;
+                bool good = scaled >= config.leastVol * config.leastVol * (tenor << 36)
+                    && scaled <= config.mostVol * config.mostVol * (tenor << 36);
+                if (good && held) {
+                    uint256 before = asOf + tenor - current.asOf;
+                    (Slice memory first, Slice memory second) =
+                        Surface.slicesAt(old.pillars, old.tenors, before << 32);
+                    uint256 was = (3 * first.theta + second.theta) * tenor;
+                    uint256 now_ = (level << 62) * before;
+                    uint256 most = config.mostMove * config.mostMove;
+                    good = now_ * ONE_BPS_SQUARED <= was * most && was * ONE_BPS_SQUARED <= now_ * most;
+                }
+                if (!good) {
+                    uint256 variance = ((level << 60) * Black76.YEAR) / tenor;
+                    return Breach(market, asOf + tenor, _toWad(FixedPoint.sqrt(variance << 96)));
+                }
+            }
+        }
+    }
+
+    // ------------------------------------------------------------------ feeds
 
     function _feed(bytes32 market) private view returns (Feed storage feed) {
         feed = _feeds[market];
         if (address(feed.source) == address(0)) revert UnknownMarket(market);
     }
 
-    function _setFeed(bytes32 market, uint8 index, IAggregatorV3 feed, uint32 maxFeedAge) private {
+    function _setFeeds(
+        bytes32 market,
+        uint8 index,
+        IAggregatorV3 feed,
+        uint32 maxFeedAge,
+        IAggregatorV3 volFeed,
+        uint32 maxVolAge
+    ) private {
         if (address(feed) == address(0)) revert ZeroAddress();
-        uint8 decimals = feed.decimals();
-        if (decimals > 18 || maxFeedAge == 0) revert BadMarket(market);
-        _feeds[market] = Feed(feed, maxFeedAge, index, decimals);
-        emit FeedChanged(market, feed, maxFeedAge);
+        _feeds[market] = _checked(market, index, feed, maxFeedAge);
+        Feed memory last = _volFeeds[market];
+        Feed memory next;
+        if (address(volFeed) != address(0)) next = _checked(market, index, volFeed, maxVolAge);
+        next.since = last.source == volFeed ? last.since : _current.version;
+        _volFeeds[market] = next;
+        emit FeedChanged(market, feed, maxFeedAge, volFeed, maxVolAge);
     }
 
-    function _config()
+    function _checked(bytes32 market, uint8 index, IAggregatorV3 feed, uint32 maxAge)
         private
         view
-        returns (IModelRegistry registry, uint32 maxAge, uint8 fractionBits, bytes memory pillars)
+        returns (Feed memory)
     {
-        bytes memory code = _code(address(this), ARGS, HEAD + PILLAR * MAX_PILLARS);
+        uint8 decimals = feed.decimals();
+        if (decimals > 18 || maxAge == 0) revert BadMarket(market);
+        return Feed(feed, maxAge, index, decimals, 0);
+    }
+
+    // ------------------------------------------------------------------ code
+
+    /// @dev The first 32 bytes of the arguments.
+    function _head() private view returns (uint256 head) {
         assembly ("memory-safe") {
-            let head := mload(add(code, 32))
-            registry := shr(96, head)
-            maxAge := and(shr(64, head), 0xffffffff)
-            fractionBits := and(shr(56, head), 0xff)
-            // The pillars stay where they are; their length takes the place of the head.
-            pillars := add(code, HEAD)
-            mstore(pillars, mul(PILLAR, and(shr(48, head), 0xff)))
+            extcodecopy(address(), 0, ARGS, 32)
+            head := mload(0)
+        }
+    }
+
+    function _config() private view returns (Config memory) {
+        uint256 head = _head();
+        return Config(
+            uint32(head >> 224),
+            uint8(head >> 216),
+            uint8(head >> 208),
+            uint32(head >> 176),
+            uint32(head >> 144),
+            uint32(head >> 112),
+            address(bytes20(bytes32(_code(address(this), ARGS + HEAD - 20, 20))))
+        );
+    }
+
+    function _ids() private view returns (bytes32[] memory ids) {
+        uint256 start = ARGS + HEAD;
+        bytes memory code = _code(address(this), start, address(this).code.length - start);
+        assembly ("memory-safe") {
+            ids := code
+            mstore(ids, shr(5, mload(code)))
         }
     }
 

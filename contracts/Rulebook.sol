@@ -2,6 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {IFederationErrors, IFederationTypes} from "./interfaces/IFederation.sol";
+import {IModelRegistry} from "./interfaces/IModelRegistry.sol";
 import {IRulebook} from "./interfaces/IRulebook.sol";
 import {ParamsLib} from "./libraries/ParamsLib.sol";
 import {RuleLib} from "./libraries/RuleLib.sol";
@@ -15,15 +16,16 @@ contract Rulebook is IRulebook {
     }
 
     /// @inheritdoc IRulebook
-    function checkModel(uint256 dimension, uint256 clamp, uint256 step, bytes calldata old, bytes calldata model)
+    function checkModel(IModelRegistry registry, uint256 asOf, uint256 clamp, uint256 step, bytes calldata model)
         external
-        pure
+        view
         returns (bytes32 contentId)
     {
+        uint256 dimension = registry.dimension();
         uint256 length = VectorLib.byteLength(dimension);
         if (model.length != length) revert IFederationErrors.WrongModelLength(model.length, length);
         if (!VectorLib.isPadded(model, dimension)) revert IFederationErrors.BadPadding();
-        uint256 moved = VectorLib.firstMoveAbove(old, model, RuleLib.largestMove(clamp, step));
+        uint256 moved = VectorLib.firstMoveAbove(registry.carried(asOf), model, RuleLib.largestMove(clamp, step));
         if (moved != type(uint256).max) revert IFederationErrors.MoveTooLarge(moved);
         return sha256(model);
     }

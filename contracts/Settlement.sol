@@ -112,8 +112,7 @@ contract Settlement is ISettlement, Initializable {
         );
         IModelRegistry registry = f.registry();
         c.dimension = registry.dimension();
-        (uint32 version,,) = registry.current();
-        c.old = registry.modelOf(version);
+        c.old = registry.carried(p.openedAt);
         (c.weighted, c.cap) = (params.weighted, params.weightCap);
         _check(c, vectors, p.voids);
     }

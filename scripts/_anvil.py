@@ -35,7 +35,7 @@ def rpc(url: str, method: str, *params: object) -> object:
 
 
 @contextmanager
-def anvil(*, accounts: int = 20, log: Path | None = None) -> Iterator[str]:
+def anvil(*, accounts: int = 20, log: Path | None = None, start: int | None = None) -> Iterator[str]:
     """Starts Anvil and yields its URL.
 
     It runs without `--steps-tracing`, with which ape starts it: a loop-heavy transaction then takes gigabytes.
@@ -43,6 +43,7 @@ def anvil(*, accounts: int = 20, log: Path | None = None) -> Iterator[str]:
     Args:
         accounts: funded accounts, of the mnemonic that ape and Anvil share.
         log: where its output goes.
+        start: unix seconds of the first block; from there its clock runs as ours does. By default, now.
     """
     binary = shutil.which("anvil", path=str(Path(sys.prefix) / "bin")) or shutil.which("anvil")
     if binary is None:
@@ -51,6 +52,7 @@ def anvil(*, accounts: int = 20, log: Path | None = None) -> Iterator[str]:
     command = [
         binary, "--port", str(port), "--hardfork", HARDFORK, "--accounts", str(accounts),
         "--mnemonic", "test test test test test test test test test test test junk", "--silent",
+        *(["--timestamp", str(start)] if start is not None else []),
     ]  # fmt: skip
     out = log.open("w") if log else subprocess.DEVNULL
     process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)

@@ -90,6 +90,9 @@ class Localnet:
         if receipt["status"] != 1:
             raise RuntimeError(f"{contract}.{function} reverted")
 
+    def set_vol(self, market: str, vol: float) -> None:
+        self.send("SettableFeed", self.client.deployment.vol_feeds[market], "set", int(vol * 10**8))
+
     def set_price(self, market: str, price: float) -> None:
         self.send("SettableFeed", self.client.deployment.feeds[market], "set", int(price * 10**8))
 
@@ -180,6 +183,7 @@ def localnet(
     block_time: int = 1,
     rogues: int = 0,
     changes: dict[str, dict[str, object]] | None = None,
+    start: int | None = None,
 ) -> Iterator[Localnet]:
     """Starts Anvil, deploys the local plan with ape, and ends every process on the way out, also on Ctrl-C.
 
@@ -188,6 +192,7 @@ def localnet(
         block_time: seconds.
         rogues: seats for members beyond those.
         changes: to the plan, section → key → value.
+        start: unix seconds at which the chain begins: the end of the tapes, whose options must live on.
     """
     home.mkdir(parents=True, exist_ok=True)
     plan = home / "plan.toml"
@@ -196,7 +201,7 @@ def localnet(
     for section, values in (changes or {}).items():
         content[section] |= values
     plan.write_text(tomli_w.dumps(content))
-    with anvil(log=home / "anvil.log") as url:
+    with anvil(log=home / "anvil.log", start=start) as url:
         run(
             [
                 BIN / "ape", "run", "deploy", "--network", "ethereum:local:foundry", "--account", "TEST::0",

@@ -13,7 +13,7 @@ import pandas as pd
 from fedvol.chain.client import abi
 from fedvol.chain.federation import FederationClient
 from fedvol.learning.evaluate import flat_vol, report, train_alone
-from fedvol.learning.model import Model
+from fedvol.learning.model import Model, Opening
 from fedvol.learning.rows import Rows, rows_from_tape
 from fedvol.learning.settings import Settings
 from fedvol.market.holdout import split_holdout, window
@@ -23,8 +23,9 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 DAY = 86_400
-YEAR = 365 * DAY
 WAD = 10**18
+LEAST_LIFE = 3_600
+"""Seconds that an option must outlast the tape's end to be judged by: the rounds take some."""
 
 
 class Judge:
@@ -35,25 +36,29 @@ class Judge:
         self.settings = Settings()
         fresh = {name: window(tape, window_hours) for name, tape in tapes.items()}
         self.market = pd.concat(fresh.values(), ignore_index=True)
+        self.as_of = newest(fresh)
+        self.opening = Opening(self.as_of)
         self.held = self._rows(split_holdout(self.market)[1])
         self.own = {name: self._rows(split_holdout(tape)[0]) for name, tape in fresh.items()}
         self.pooled = self._rows(split_holdout(self.market)[0])
 
     def _rows(self, frame: pd.DataFrame) -> Rows:
-        return rows_from_tape(frame, self.model.spec.markets)
+        return rows_from_tape(frame, self.model.spec.markets).after(self.as_of + LEAST_LIFE)
 
-    def rmse(self, weights: np.ndarray) -> float:
-        return float(self.model.evaluate(weights, self.held)["rmse"])
+    def rmse(self, weights: np.ndarray, as_of: int) -> float:
+        return float(self.model.evaluate(weights, self.held, as_of)["rmse"])
 
-    def joint(self, data: bytes) -> float:
+    def joint(self, data: bytes, as_of: int) -> float:
         """Of a model from the chain."""
         spec = self.model.spec
-        return self.rmse(spec.to_float(unpack_model(data, spec.dimension)))
+        return self.rmse(spec.to_float(unpack_model(data, spec.dimension)), as_of)
 
     def alone(self, rounds: int) -> dict[str, float]:
         """Of each desk alone, with as many steps as it took in all rounds."""
         return {
-            name: self.rmse(train_alone(self.model, rows, rounds, name.encode(), self.settings))
+            name: self.rmse(
+                train_alone(self.model, self.opening, rows, rounds, name.encode(), self.settings), self.as_of
+            )
             for name, rows in self.own.items()
         }
 
@@ -91,9 +96,13 @@ def _type(field: dict) -> str:
     return field["type"]
 
 
-def contract_smile(client: FederationClient, market: str, forward: float, k: np.ndarray, years: float) -> np.ndarray:
+def newest(tapes: dict[str, pd.DataFrame]) -> int:
+    """Unix seconds of the newest row."""
+    return int(max(tape["ts_ms"].max() for tape in tapes.values())) // 1000 + 1
+
+
+def contract_smile(client: FederationClient, market: str, forward: float, k: np.ndarray, expiry: int) -> np.ndarray:
     """Vols (fractions) from the contract at log-strikes k; the forward is put on the market's feed beforehand."""
-    expiry = client.web3.eth.get_block("latest")["timestamp"] + round(years * YEAR)
     strikes = [int(forward * float(np.exp(x)) * 1e6) * 10**12 for x in k]
     _, vols = client.engine.functions.smile(market.encode().ljust(32, b"\0"), strikes, expiry).call()
     return np.array(vols, dtype=np.float64) / WAD
@@ -122,7 +131,7 @@ def plot_smiles(path: Path, client: FederationClient, judge: Judge, forward: dic
         for axis, days in zip(row, wanted, strict=True):
             here = of_market & (np.round(held.T * 365, 1) == days)
             k = np.linspace(held.k[here].min(), held.k[here].max(), 41)
-            vols = contract_smile(client, market, forward[market], k, float(days) / 365)
+            vols = contract_smile(client, market, forward[market], k, int(np.median(held.expiry[here])))
             axis.plot(held.k[here], held.iv[here] * 100, "o", ms=4, color="#888", label="quotes nobody trained on")
             axis.plot(k, vols * 100, color="#c2410c", lw=2, label="joint model, read from the contract")
             axis.set_title(f"{market}, {days:g} days")
@@ -139,7 +148,8 @@ def plot_surface(path: Path, client: FederationClient, market: str, forward: flo
     """The surface of one market as the contract gives it."""
     days = np.geomspace(2, 270, 22)
     k = np.linspace(-0.5, 0.5, 33)
-    vols = np.array([contract_smile(client, market, forward, k, float(d) / 365) for d in days]) * 100
+    now = client.web3.eth.get_block("latest")["timestamp"]
+    vols = np.array([contract_smile(client, market, forward, k, int(now + d * DAY)) for d in days]) * 100
     figure = plt.figure(figsize=(9, 6.5))
     axis = figure.add_subplot(projection="3d")
     x, y = np.meshgrid(k, np.log10(days))

@@ -24,6 +24,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from fedvol.chain.federation import Phase, Snapshot
+from fedvol.chain.versions import as_of_version
 from fedvol.commands.quote import read_quote
 from fedvol.console import err, out, table
 from fedvol.errors import ConfigError, FedvolError
@@ -32,7 +33,7 @@ from fedvol.market.synthetic import desk_of, generate
 from fedvol.market.tape import load_tape
 from scripts._eavesdrop import eavesdrop, tell_masks
 from scripts._localnet import ROOT, Desk, Localnet, localnet
-from scripts._report import DAY, Judge, forwards, gas_by_kind, plot_smiles, plot_surface
+from scripts._report import DAY, Judge, forwards, gas_by_kind, newest, plot_smiles, plot_surface
 
 DESKS = 8
 CLUSTER = 4
@@ -91,7 +92,10 @@ class Show:
     def look(self) -> tuple[Snapshot, Group]:
         snapshot = self.net.snapshot()
         if snapshot.version not in self.errors:
-            self.errors[snapshot.version] = self.judge.joint(self.net.client.model(snapshot.version))
+            self.errors[snapshot.version] = self.judge.joint(
+                self.net.client.model(snapshot.version),
+                as_of_version(self.net.client, snapshot.version, snapshot.block),
+            )
         self.bar.update(self.task, completed=min(snapshot.version - 1, self.rounds))
         clock = snapshot.clock
         view = Table(
@@ -253,7 +257,9 @@ def demo(options: argparse.Namespace) -> None:
         f"[bold]FedVol[/]: {len(tapes)} desks, clusters of {CLUSTER}, {what}. Starting a chain and deploying with ape …"
     )
     rounds = {"cluster_size": CLUSTER, "seats": DESKS, "min_members": DESKS}
-    with localnet(options.out, options.window_hours, len(tapes), changes={"rounds": rounds}) as net:
+    with localnet(
+        options.out, options.window_hours, len(tapes), changes={"rounds": rounds}, start=newest(tapes)
+    ) as net:
         spec = ModelSpec.from_json(json.dumps(net.client.deployment.spec))
         judge = Judge(build(spec), tapes, options.window_hours)
         forward = {market: price for market, price in forwards(judge.market).items() if market in spec.markets}

@@ -20,11 +20,13 @@ from fedvol.chain.deployment import Deployment
 from fedvol.chain.plan import FederationPlan, load_plan
 from fedvol.errors import FedvolError
 from fedvol.learning.model import ModelSpec, build
+from fedvol.protocol.surface import weights_of
 from fedvol.protocol.vector import pack_model
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCAL_CHAINS = (31337, 1337)
 FEED_DECIMALS = 8
+NO_FEED = "0x" + "00" * 20
 IMPLEMENTATIONS = ("StakeVault", "ModelRegistry", "PricingEngine", "Settlement", "Duties", "Keyring")
 """After the federation itself, in the order of `IFederationFactory.Parts`."""
 
@@ -58,9 +60,9 @@ def spec_of(plan: FederationPlan) -> ModelSpec:
     return ModelSpec(
         name=model.plugin,
         markets=tuple(model.markets),
-        pillars=tuple(model.pillar_seconds),
+        pillars=model.pillars,
         fraction_bits=model.fraction_bits,
-        dimension=len(model.markets) * (len(model.pillar_days) + 2),
+        dimension=len(model.markets) * weights_of(model.pillars),
     )
 
 
@@ -75,6 +77,13 @@ def parts_for(plan: FederationPlan, deployer: Deployer) -> SimpleNamespace:
         ).address
         for market, feed in plan.feeds.items()
     }
+    vol_feeds = {market: feed.vol_address for market, feed in plan.feeds.items() if feed.vol_address} | {
+        market: deployer.once(
+            f"Vol feed {market}", "SettableFeed", me, FEED_DECIMALS, int(feed.local_vol * 10**FEED_DECIMALS)
+        ).address
+        for market, feed in plan.feeds.items()
+        if feed.local_vol and not feed.vol_address
+    }
     governor = plan.governance.governor or me.address
     timelock = deployer.once(
         f"Timelock {governor}", "Timelock", plan.governance.timelock_delay, [governor], [governor],
@@ -86,6 +95,7 @@ def parts_for(plan: FederationPlan, deployer: Deployer) -> SimpleNamespace:
     return SimpleNamespace(
         token=token,
         feeds=feeds,
+        vol_feeds=vol_feeds,
         timelock=timelock.address,
         guardian=plan.governance.guardian or me.address,
         factory=deployer.once("FederationFactory", "FederationFactory", tuple(code.address for code in codes)),
@@ -104,12 +114,19 @@ def create(plan: FederationPlan, deployer: Deployer) -> Deployment:
             "dimension": spec.dimension,
             "genesis": pack_model(build(spec).initial_weights()),
             "markets": [
-                (market.encode().ljust(32, b"\0"), parts.feeds[market], plan.feeds[market].max_age)
+                (
+                    market.encode().ljust(32, b"\0"),
+                    parts.feeds[market],
+                    plan.feeds[market].max_age,
+                    parts.vol_feeds.get(market, NO_FEED),
+                    plan.feeds[market].vol_max_age,
+                )
                 for market in plan.model.markets
             ],
-            "pillarSeconds": plan.model.pillar_seconds,
+            "pillars": plan.model.pillars,
             "fractionBits": plan.model.fraction_bits,
             "maxModelAge": plan.model.max_model_age,
+            "bounds": (plan.model.least_vol_bps, plan.model.most_vol_bps, plan.model.most_move_bps),
             "params": plan.params(),
             "admin": parts.timelock,
             "guardian": parts.guardian,
@@ -137,6 +154,7 @@ def create(plan: FederationPlan, deployer: Deployer) -> Deployment:
         timelock=parts.timelock,
         block=block,
         feeds=parts.feeds,
+        vol_feeds=parts.vol_feeds,
         spec=json.loads(spec.to_json()),
     )
 

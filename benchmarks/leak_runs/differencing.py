@@ -5,42 +5,54 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from fedvol.lab.leaks.differencing import cluster_sums, cosine, seating, tell_apart
-from fedvol.lab.leaks.replay import Replay, Tapes
-from fedvol.learning.rows import Rows
+from fedvol.lab.leaks.scene import Round, secret, send
+from fedvol.lab.replay.federation import PLAN_RULE
+from fedvol.lab.replay.snapshots import Snapshot
+from fedvol.learning.model import Model
+from fedvol.learning.settings import Settings
+from fedvol.protocol.rule import combine
 
 Floats = NDArray[np.float64]
 
-ROUNDS = (25, 100)
 SIZES = (4, 8)
 EPOCHS = {"every round": 1, "every 10 rounds": 10, "never": 1 << 20}
 SEEDS = 10
 
 
 def updates_of(
-    tapes: Sequence[Sequence[Rows]], start: Floats, replay: Replay, warm_up: int, step: float, seed: int
-) -> tuple[Floats, Floats]:
-    """rounds × nodes × d: what nodes send, and what they would without noise, from the weights of the same round."""
-    noise = torch.Generator().manual_seed(seed)
-    weights, sent, meant = start, [], []
-    for number, held in enumerate(tapes):
-        batch = Tapes.of(held)
-        moves = replay.train(weights, batch, noise=noise).numpy()
+    model: Model, found: Sequence[Snapshot], settings: Settings, quiet: Settings | None, warm_up: int, seed: int
+) -> dict[str, tuple[Floats, Floats]]:
+    """For both kinds of lanes, rounds × nodes × d: what nodes send, and what they would without noise (`quiet`), from
+    the weights of the same round; a round a snapshot."""
+    generator, weights = np.random.default_rng(seed), model.initial_weights()
+    sent, meant = [], []
+    for number, at in enumerate(found):
+        if number:
+            weights = model.carry(weights, found[number - 1].as_of, at.as_of)
+        play = Round(weights, at.as_of, list(at.desks), [])
+        seen = [send(model, play, rows, secret(generator), settings) for rows in at.desks]
         if number >= warm_up:
-            sent.append(moves)
-            meant.append(replay.train(weights, batch).numpy() if replay.settings.privacy else moves)
-        weights = weights + step * moves.mean(axis=0)
-    return np.array(sent), np.array(meant)
+            sent.append(seen)
+            meant.append([send(model, play, rows, bytes(32), quiet) for rows in at.desks] if quiet else seen)
+        weights = combine(PLAN_RULE, weights, *(np.stack(lanes) for lanes in _lanes(seen)))
+    return {
+        name: tuple(np.array([[getattr(one, name) for one in seen] for seen in each], float) for each in (sent, meant))
+        for name in ("moves", "weights")
+    }
 
 
-def differencing_rows(setting: str, sent: Floats, meant: Floats) -> list[dict]:
+def _lanes(seen) -> tuple[list, list]:
+    return [one.moves for one in seen], [one.weights for one in seen]
+
+
+def differencing_rows(setting: str, lanes: str, sent: Floats, meant: Floats) -> list[dict]:
     """Cosines of estimates with the mean of what nodes meant to send, averaged over nodes and over draws of seats.
 
     `cosine` is of the whole, `own` of what is left when the average of all nodes, which is public, is taken out;
-    `of_the_average` is what that average alone reaches, `of_all_updates` the plain mode.
+    `of_the_average` is what that average alone reaches.
     """
     nodes, rounds = sent.shape[1], len(sent)
     truth = meant.mean(axis=0)
@@ -57,16 +69,15 @@ def differencing_rows(setting: str, sent: Floats, meant: Floats) -> list[dict]:
             rows.append(
                 {
                     "setting": setting,
+                    "lanes": lanes,
                     "nodes": nodes,
                     "cluster": size,
                     "rounds": rounds,
                     "redrawn": redrawn,
                     "cosine": float(np.mean(each)),
-                    "spread": float(np.std(each, ddof=1)),
                     "own": float(np.mean(own)),
                     "own_spread": float(np.std(own, ddof=1)),
                     "of_the_average": float(cosine(average, truth).mean()),
-                    "of_all_updates": float(cosine(sent.mean(axis=0), truth).mean()),
                 }
             )
     return rows

@@ -1,236 +1,128 @@
-"""The three attacks of `benchmarks/leaks.py`, each as rows of its table."""
+"""Rows read back, as rows of the table of `benchmarks/leaks.py`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
 from fedvol.lab.leaks import inversion
-from fedvol.lab.leaks.inversion import Prior, balanced_accuracy, cells
-from fedvol.lab.leaks.replay import Replay, Tapes
-from fedvol.lab.leaks.scene import Round, join, masked, read_lanes
-from fedvol.learning.model import ModelSpec
+from fedvol.lab.leaks.scene import UNWEIGHTED, Round, Seen, join, masked, read_lanes, secret, send
+from fedvol.learning.model import Model
 from fedvol.learning.rows import Rows
+from fedvol.learning.settings import Settings
 
-Floats = NDArray[np.float64]
-
-BOUND = 1 << 19
-"""The federation's clamp, half a weight unit."""
 CLUSTER = 4
-ROUNDING = 2.0**-20
-SCREENED = 16
-"""Guesses drawn for each that is bent."""
-
-
-@dataclass(frozen=True)
-class View:
-    """What an attacker sees in a setting, and knows.
-
-    Args:
-        sees: "own" (the victim's update), "lanes" (its masked vector), "sum" (of the cluster), "rest" (the sum less the
-            attacker's own update).
-        fields: knows in which cells each desk trades.
-    """
-
-    setting: str
-    sees: str
-    fields: bool = False
-
-    @property
-    def name(self) -> str:
-        what = {
-            "own": "the victim's update",
-            "lanes": "its masked vector",
-            "sum": "sum of 4",
-            "rest": "sum less its own",
-        }[self.sees]
-        return what + (", fields known" if self.fields else "")
-
-    @property
-    def desks(self) -> int:
-        return {"own": 1, "lanes": 1, "sum": CLUSTER, "rest": CLUSTER - 1}[self.sees]
-
-
-PLAIN_VIEWS = (
-    View("plain", "own"),
-    View("masked", "lanes"),
-    View("masked", "sum"),
-    View("masked", "sum", True),
-    View("masked", "rest", True),
-)
-
-
-def private_views(budget: str) -> tuple[View, ...]:
-    return View(f"plain + {budget}", "own"), View(f"masked + {budget}", "sum", True)
+LOOKS = 12
+MASKED = "its masked vector"
+PLAIN = Settings()
 
 
 @dataclass(frozen=True)
 class Victim:
-    """A victim's tape first, then those of its cluster; the cells in which each trades, from the days before."""
+    """A victim's tape first, then those of its cluster; what was quoted publicly a round before."""
 
-    start: Floats
+    play: Round
     tapes: list[Rows]
-    fields: list[NDArray[np.bool_]]
+    chain: Rows
 
 
-def victims(
-    plays: Sequence[Round], fields: Sequence[NDArray[np.bool_]], size: int, count: int, generator: np.random.Generator
-) -> list[Victim]:
-    """`count` victims with tapes of `size` rows of the last rounds, each in a cluster of its own."""
-    pools = [plays[-1].held[desk] for desk in range(len(fields))]
-    for play in plays[-2::-1]:
-        pools = [
-            join(pool, rows) if len(pool) < 2 * size else pool for pool, rows in zip(pools, play.held, strict=True)
-        ]
-    found = []
+def victims(plays: Sequence[Round], size: int, count: int, generator: np.random.Generator) -> list[Victim]:
+    """`count` victims with tapes of `size` rows each, in clusters of their own, in the last round.
+
+    A tape is drawn from what a desk saw in this and, where that is too few, earlier snapshots."""
+    last, found = plays[-1], []
+    pools = [
+        join(*(rows for play in plays[::-1] for rows in (play.held[desk], play.other[desk])))
+        for desk in range(len(last.held))
+    ]
+    pools = [pool.after(last.as_of) for pool in pools]
+    chain = join(*plays[-2].held, *plays[-2].other).after(last.as_of)
     for number in range(count):
-        others = generator.permutation([desk for desk in range(len(pools)) if desk != number % len(pools)])
-        desks = [number % len(pools), *others[: CLUSTER - 1]]
-        tapes = [
-            pools[desk].select(np.sort(generator.choice(len(pools[desk]), min(size, len(pools[desk])), replace=False)))
-            for desk in desks
-        ]
-        found.append(Victim(plays[-1].start, tapes, [fields[desk] for desk in desks]))
+        own = number % len(pools)
+        desks = [own, *generator.permutation([desk for desk in range(len(pools)) if desk != own])[: CLUSTER - 1]]
+        tapes = []
+        for desk in desks:
+            newest = pools[desk].select(np.arange(min(len(pools[desk]), max(2 * size, 64))))
+            tapes.append(newest.select(np.sort(generator.choice(len(newest), min(size, len(newest)), replace=False))))
+        found.append(Victim(last, tapes, chain))
     return found
 
 
-def invert_views(
-    views: Sequence[View],
-    replay: Replay,
-    prior: Prior,
-    crowd: Sequence[Victim],
-    restarts: int,
-    steps: int,
-    generator: np.random.Generator,
-) -> list[dict]:
-    """One row of the table for each view; all views that add up equally many tapes are attacked in one go."""
-    spec = prior.spec
-    rows = []
-    for desks in sorted({min(view.desks, 2) for view in views}):
-        group = [view for view in views if min(view.desks, 2) == desks]
-        width = max(view.desks for view in group)
-        tries = restarts if width == 1 else max(1, restarts // CLUSTER)
-        cases = [_see(view, victim, replay, generator) for view in group for victim in crowd]
-        guesses = [
-            [_draw(prior, case, desk, generator) for desk in range(width)]
-            for case in cases
-            for _ in range(SCREENED * tries)
-        ]
-        start = np.array([case.victim.start for case in cases])
-        seen = np.array([case.seen for case in cases])
-        found, mismatch = inversion.invert(replay, start, seen, guesses, tries, steps)
-        for at, view in enumerate(group):
-            mine = range(at * len(crowd), (at + 1) * len(crowd))
-            rows.append(
-                {
-                    "setting": view.setting,
-                    "sees": view.name,
-                    "rows": len(crowd[0].tapes[0]),
-                    "victims": len(crowd),
-                    **_tally(
-                        spec,
-                        prior,
-                        [cases[i] for i in mine],
-                        [found[i][0] for i in mine],
-                        [guesses[i * SCREENED * tries][0] for i in mine],
-                        generator,
-                    ),
-                    "mismatch": float(np.median(mismatch[list(mine)])),
-                }
-            )
-    return rows
+def inversion_rows(model: Model, crowd: Sequence[Victim], bent: bool, generator: np.random.Generator) -> list[dict]:
+    """A row for each of what an attacker may see."""
 
+    def own(victim: Victim) -> Seen:
+        return send(model, victim.play, victim.tapes[0], secret(generator), PLAIN)
 
-@dataclass(frozen=True)
-class _Case:
-    view: View
-    victim: Victim
-    seen: Floats
-    pillars: list[NDArray[np.bool_]]
-    """Of each desk in the sum, those that the attacker takes for its own."""
+    def lanes(victim: Victim) -> Seen:
+        return read_lanes(model.spec.dimension, masked(own(victim), generator))
 
+    def total(victim: Victim) -> Seen:
+        each = [send(model, victim.play, rows, secret(generator), PLAIN) for rows in victim.tapes]
+        return reduce(Seen.__add__, each)
 
-def _see(view: View, victim: Victim, replay: Replay, generator: np.random.Generator) -> _Case:
-    spec, desks = replay.spec, view.desks
-    own = replay.train(victim.start, Tapes.of(victim.tapes[:desks]), noise=_noise(generator)).numpy()
-    if view.sees == "lanes":
-        lanes = np.rint(np.clip(own[0] * spec.scale, -BOUND, BOUND)).astype(np.int64)
-        seen = read_lanes(spec, masked(lanes, generator), BOUND)
-    else:
-        seen = round_at_random(np.clip(own, -BOUND * ROUNDING, BOUND * ROUNDING), generator).sum(axis=0)
-    without = desks * replay.nobody(victim.start[None])[0]
-    moved = inversion.moved(spec, seen - without, 2 * np.sqrt(desks) * replay.noise_alone())
-    pillars = [moved & reach(field) if view.fields else moved for field in victim.fields[:desks]]
-    return _Case(view, victim, seen, pillars)
+    def moves(victim: Victim) -> Seen:
+        return send(model, victim.play, victim.tapes[0], secret(generator), PLAIN, UNWEIGHTED)
 
+    def by_weights(victim: Victim, seen: Seen, senders: int = 1) -> Rows:
+        return inversion.from_weights(model, victim.play, seen, senders)
 
-def reach(field: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The pillars that rows in these cells read."""
-    return field | np.pad(field, ((0, 0), (0, 1)))[:, 1:]
+    def by_both(victim: Victim, seen: Seen) -> Rows:
+        return inversion.bend(model, victim.play, seen, by_weights(victim, seen), PLAIN, LOOKS)
 
+    def by_moves(victim: Victim, seen: Seen) -> Rows:
+        count = len(victim.tapes[0])
+        guess = inversion.from_moves(model, victim.play, seen, PLAIN, count)
+        return inversion.bend(model, victim.play, seen, guess, PLAIN, LOOKS) if bent else guess
 
-def _draw(prior: Prior, case: _Case, desk: int, generator: np.random.Generator) -> Rows:
-    size = len(case.victim.tapes[0])
-    if desk >= case.view.desks:
-        return case.victim.tapes[0].select(np.zeros(0, np.int64))
-    allowed = cells(case.pillars[desk])
-    if case.view.fields:
-        allowed = allowed & case.victim.fields[desk]
-        allowed = allowed if allowed.any() else case.victim.fields[desk]
-    return prior.draw(allowed, size, generator)
+    def blind(victim: Victim, seen: object) -> Rows:
+        return thinned(victim.chain, len(victim.tapes[0]))
 
+    def by_lanes(victim: Victim, seen: Seen) -> Rows:
+        return thinned(by_weights(victim, seen), len(victim.tapes[0]))
 
-def _tally(
-    spec: ModelSpec,
-    prior: Prior,
-    cases: Sequence[_Case],
-    found: Sequence[Rows],
-    first: Sequence[Rows],
-    generator: np.random.Generator,
-) -> dict:
-    everywhere = np.ones((len(spec.markets), len(spec.pillars)), dtype=bool)
-    truth = [case.victim.tapes[0] for case in cases]
-    blind = [
-        prior.draw(case.victim.fields[0] if case.view.fields else everywhere, len(tape), generator)
-        for case, tape in zip(cases, truth, strict=True)
+    def thinned(rows: Rows, count: int) -> Rows:
+        return rows.select(generator.choice(len(rows), min(count, len(rows)), replace=False))
+
+    views: list[tuple[str, str, Callable, Callable]] = [
+        ("none", "the public chain of the round before, number of rows known", lanes, blind),
+        ("plain", "weight lanes alone", own, by_weights),
+        ("plain", "moves alone, number of rows known", moves, by_moves),
+        ("masked", f"{MASKED}, number of rows known", lanes, by_lanes),
+        ("masked", f"sum of {CLUSTER}, weight lanes", total, lambda v, s: by_weights(v, s, CLUSTER)),
     ]
-    scores = {
-        name: [inversion.score(spec, tape, guess) for tape, guess in zip(truth, guesses, strict=True)]
-        for name, guesses in (("guessed", blind), ("support", first), ("found", found))
-    }
-    shares = {name: np.array([each.found for each in some]) for name, some in scores.items()}
-    errors = np.array([each.k_error for each in scores["found"]])
-    known = [
-        balanced_accuracy(
-            reach(case.victim.fields[0]) if case.view.fields else everywhere, inversion.touched(spec, tape)
-        )
-        for case, tape in zip(cases, truth, strict=True)
+    if bent:
+        views.insert(2, ("plain", "weight lanes and moves", own, by_both))
+    return [
+        {"setting": setting, "sees": sees, "rows": len(crowd[0].tapes[0]), "victims": len(crowd)}
+        | _tally(model, crowd, [look(victim) for victim in crowd], read, sees)
+        for setting, sees, look, read in views
     ]
-    support = [
-        balanced_accuracy(case.pillars[0], inversion.touched(spec, tape))
-        for case, tape in zip(cases, truth, strict=True)
-    ]
+
+
+def _tally(model: Model, crowd: Sequence[Victim], seen: list[Seen], read: Callable, sees: str) -> dict:
+    cluster = "sum" in sees
+    said, scores = [], []
+    for victim, each in zip(crowd, seen, strict=True):
+        rows = victim.tapes[0]
+        if "moves alone" in sees:
+            named = inversion.said_by_moves(model, victim.play, each, PLAIN)
+        else:
+            named = inversion.said_by_weights(model, victim.play, each, CLUSTER if cluster else 1)
+        said.append(inversion.balanced_accuracy(named, inversion.touched(model.spec, rows, victim.play.as_of)))
+        guess = read(victim, each)
+        # How many rows there are is asked of whom the lanes are of: of the whole cluster in a sum.
+        whole = join(*victim.tapes) if cluster else rows
+        known = "known" in sees
+        scores.append((inversion.score(rows, guess), None if known else abs(len(guess) / len(whole) - 1)))
+    found = np.array([score.found for score, _ in scores])
     return {
-        **{name: float(share.mean()) for name, share in shares.items()},
-        "found_error": float(shares["found"].std(ddof=1) / np.sqrt(len(cases))),
-        "exact": float(np.mean([each.exact for each in scores["found"]])),
-        "support_exact": float(np.mean([each.exact for each in scores["support"]])),
-        "k_error": float(np.nanmedian(errors)) if np.isfinite(errors).any() else None,
-        "pillars": float(np.mean(support)),
-        "pillars_guessed": float(np.mean(known)),
+        "found": float(found.mean()),
+        "found_error": float(found.std(ddof=1) / np.sqrt(len(found))),
+        "exact": float(np.mean([score.exact for score, _ in scores])),
+        "count_error": None if scores[0][1] is None else float(np.mean([off for _, off in scores])),
+        "pillars": float(np.mean(said)),
     }
-
-
-def round_at_random(moves: Floats, generator: np.random.Generator) -> Floats:
-    """As `to_update` rounds: to one of the two nearest integers of the wire, unbiased."""
-    units = moves / ROUNDING
-    floor = np.floor(units)
-    return (floor + (generator.random(units.shape) < units - floor)) * ROUNDING
-
-
-def _noise(generator: np.random.Generator) -> torch.Generator:
-    return torch.Generator().manual_seed(int(generator.integers(2**62)))

@@ -187,7 +187,7 @@ interface IFederationErrors is IFederationTypes {
     /// @dev Until `until`, only the node at `seat` may propose.
     error NotYourTurn(uint8 seat, uint256 until);
     error WrongModelLength(uint256 given, uint256 expected);
-    /// @dev Weight `index` moves further than B·q/65,536, which no honest round can do.
+    /// @dev Weight `index` is further than B·q/65,536 from what the round starts from (`IModelRegistry.carried`): no honest round does that.
     error MoveTooLarge(uint256 index);
     error ContentMismatch(bytes32 given, bytes32 proposed);
     error BondTooSmall(uint256 given, uint256 needed);

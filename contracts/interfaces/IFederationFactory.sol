@@ -5,16 +5,17 @@ import {IFederationTypes} from "./IFederation.sol";
 import {IPricingEngine} from "./IPricingEngine.sol";
 
 /// @title Deploys a federation for a market: seven minimal proxies (ERC-1167), set up in one transaction. The engine's carries its
-/// configuration in its own code.
+/// configuration in its own code. Without markets it is a federation for a model of any other kind, which has no engine.
 interface IFederationFactory {
     /// @param label         Chosen by the founder; one federation for each founder and label.
     /// @param bondToken     A plain ERC-20.
     /// @param dimension     d, number of weights.
     /// @param genesis       Bytes of the first model.
-    /// @param markets       What the engine prices, each with its feed.
-    /// @param pillarSeconds Maturities of the model's pillars, seconds, increasing.
+    /// @param markets       What the engine prices, each with its feeds; none for a federation without an engine.
+    /// @param pillars       Listed expiries of the model; 0 where there are no markets.
     /// @param fractionBits  Binary point of the weights.
-    /// @param maxModelAge   Seconds after which the engine refuses a version.
+    /// @param maxModelAge   Seconds from a version's `asOf` after which the engine refuses it.
+    /// @param bounds        What a version must keep to for the engine to take it.
     /// @param admin         Governor of federation and engine: a timelock.
     /// @param guardian      May pause the opening of rounds.
     struct Config {
@@ -23,9 +24,10 @@ interface IFederationFactory {
         uint16 dimension;
         bytes genesis;
         IPricingEngine.Market[] markets;
-        uint32[] pillarSeconds;
+        uint8 pillars;
         uint8 fractionBits;
         uint32 maxModelAge;
+        IPricingEngine.Bounds bounds;
         IFederationTypes.Params params;
         address admin;
         address guardian;
@@ -50,7 +52,7 @@ interface IFederationFactory {
     function create(Config calldata config) external returns (Parts memory);
 
     /// @notice Where `founder`'s federation named `label` is, or will be; the engine, whose address depends on its configuration,
-    /// is zero until then.
+    /// is zero until then, and where there is none.
     function addressesOf(address founder, bytes32 label) external view returns (Parts memory);
 
     /// @notice The parts of a federation made here.

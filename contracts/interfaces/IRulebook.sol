@@ -2,6 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {IFederationTypes} from "./IFederation.sol";
+import {IModelRegistry} from "./IModelRegistry.sol";
 
 /// @title What a federation refuses at sight: parameters out of range, and models that no round can give.
 /// @notice Stateless; one serves all federations of a factory. The errors are `IFederationErrors`'.
@@ -9,11 +10,12 @@ interface IRulebook {
     /// @notice Reverts `BadParameter` with the name of the first parameter that is out of its range.
     function checkParams(IFederationTypes.Params calldata params) external pure;
 
-    /// @notice Reverts where `model` has a wrong length or padding, or a weight further from `old` than the clamp lets it move.
-    /// @param dimension Weights of the model. @param clamp B. @param step q.
+    /// @notice Reverts where `model` has a wrong length or padding, or a weight further from the model that its round starts from than
+    /// the clamp lets it move.
+    /// @param registry Of the federation. @param asOf When the round was opened. @param clamp B. @param step q.
     /// @return contentId SHA-256 of `model`.
-    function checkModel(uint256 dimension, uint256 clamp, uint256 step, bytes calldata old, bytes calldata model)
+    function checkModel(IModelRegistry registry, uint256 asOf, uint256 clamp, uint256 step, bytes calldata model)
         external
-        pure
+        view
         returns (bytes32 contentId);
 }

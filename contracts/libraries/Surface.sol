@@ -4,123 +4,287 @@ pragma solidity ^0.8.31;
 import {FixedPointMathLib} from "solady/utils/FixedPointMathLib.sol";
 import {Black76} from "./Black76.sol";
 import {FixedPoint} from "./FixedPoint.sol";
+import {Slice} from "./Ssvi.sol";
 
-/// @title The "ssvi-pillars" surface: from weights to one SSVI slice.
-/// @notice A market owns P + 2 int32 weights (x = weight / 2^fractionBits): P levels u = ln(at-the-money vol) at fixed maturities,
-/// one skew s, one wing c. Levels are held in [-3, 1.5]; ln θ at pillar i is the running maximum of ln T_i + 2 u_i; between
-/// pillars θ is linear in T, outside them proportional to T; ρ = 0.999 s/√(1 + s²), η = (1 + c/√(1 + c²)) / (1 + |ρ|).
-/// So for any weights θ never falls with maturity (no calendar arbitrage), η (1 + |ρ|) < 2 (no butterfly arbitrage)
-/// and every volatility is finite and positive.
+/// @title The "ssvi-mixture" surface: weights to a chart, a chart to slices.
+/// @notice A market owns 6 P + 2 int32 weights (x = weight / 2^fractionBits): for each of P listed expiries and each of two slices a
+/// vol v, a right and a left wing a, b; then what the market's state does: beta of the vol index, beta of the index. Held in
+/// [0.03, 4.5], [0.02, 1.98], [0.02, 1.98], [-8, 8].
+///
+/// θ_j is the mean of the running maximum from the left and the running minimum from the right of tenor_j v_j²; p_j the mean of
+/// the greatest curve below and the least above min(a_j √θ_j, 3.96) that never falls and never rises faster than θ; c_j likewise
+/// from b. So for any weights θ, p and c never fall with the tenor and p/θ, c/θ never rise: slices never cross (Hendriks and
+/// Martini, "The extended SSVI volatility surface", 2019, and docs/protocol.md); p, c <= min(2√θ, 4) forbids butterflies. Between
+/// pillars (θ, p, c) is linear in the tenor; before the first proportional to it; beyond the last p and c stay: the same
+/// conditions hold. Where integers round, they round so that they hold exactly.
+///
+/// Between two versions the state moves the clock: a tenor T is read at T (κ g + T) / (κ + T), κ = 21 days, which rises with T
+/// for every g > 0, so nothing is arbitrage that was none.
 /// @dev Nothing here reverts or checks. Twin of `offchain/fedvol/protocol/surface.py`, bit for bit.
+/// A chart pillar is 24 bytes: for each slice θ (40 bits, 34 binary places), p, c (28 bits, 26 places).
 library Surface {
-    /// @dev 0.999 in Q96.
-    int256 private constant MAX_RHO = 79148934351750073255950406386;
-    /// @dev Lower bound of 2 u and the distance to the upper, with 88 fraction bits.
-    int256 private constant MIN_LEVEL = -(6 << 88);
-    uint256 private constant LEVEL_RANGE = 9 << 88;
+    uint256 internal constant SLICES = 2;
+    uint256 internal constant PILLAR_WEIGHTS = 6;
+    uint256 internal constant STATE_WEIGHTS = 2;
+    uint256 internal constant PILLAR_BYTES = 24;
+    uint256 private constant KAPPA = 21 days;
+    uint256 private constant MOST_SLOPE = uint256(396 << 25) / 100;
+    int256 private constant MOST_SHOCK = 109833554935414946702282942256; // ln 4
 
-    /// @notice One pillar in 16 bytes: its seconds (uint32), then ln(seconds_ / 365 days) with 88 fraction bits, rounded down
-    /// (int96).
-    function packPillar(uint32 seconds_) internal pure returns (bytes16) {
+    /// @notice Weights of one market.
+    function weightsOf(uint256 pillars) internal pure returns (uint256) {
         unchecked {
-            int256 logMaturity = FixedPoint.lnRatio(seconds_, Black76.YEAR) >> 8;
-            return bytes16((uint128(seconds_) << 96) | uint96(int96(logMaturity)));
+            return pillars * PILLAR_WEIGHTS + STATE_WEIGHTS;
         }
     }
 
-    /// @notice The seconds of the pillar at `index` of packed ones.
-    function pillarSeconds(bytes memory pillars, uint256 index) internal pure returns (uint256 seconds_) {
-        assembly ("memory-safe") {
-            seconds_ := shr(224, mload(add(add(pillars, 32), shl(4, index))))
-        }
-    }
-
-    /// @notice The SSVI parameters at a maturity, Q96.
-    /// @param weights The market's P + 2 weights, 4 bytes each, big endian.
-    /// @param pillars P packed pillars, seconds strictly increasing, P at least 1.
-    /// @param fractionBits Binary point of the weights, 8 to 28.
-    /// @param seconds_ Maturity, 1 to 5 years.
-    function sliceAt(bytes memory weights, bytes memory pillars, uint256 fractionBits, uint256 seconds_)
+    /// @notice Both slices at every pillar, 24 bytes a pillar.
+    /// @param weights A model's bytes. @param at Index of the market's first weight.
+    /// @param tenors P seconds, 1 to 16, strictly rising, from 3,600 on, below 2^26. @param fractionBits Binary point, 8 to 28.
+    function chart(bytes memory weights, uint256 at, uint256[] memory tenors, uint256 fractionBits)
         internal
         pure
-        returns (uint256 theta, int256 rho, uint256 eta)
+        returns (bytes memory packed)
     {
         unchecked {
-            theta = thetaAt(weights, pillars, fractionBits, seconds_);
-            int256 skew;
-            int256 wing;
-            assembly ("memory-safe") {
-                let pair := mload(add(weights, add(24, mload(weights))))
-                skew := sar(224, pair)
-                wing := sar(224, shl(32, pair))
-            }
-            rho = squash(skew, fractionBits);
-            assembly ("memory-safe") {
-                rho := sdiv(mul(rho, MAX_RHO), shl(96, 1))
-            }
-            eta = uint256((1 << 96) + squash(wing, fractionBits));
-            uint256 spread = FixedPoint.ONE + FixedPointMathLib.abs(rho);
-            assembly ("memory-safe") {
-                eta := div(shl(96, eta), spread)
+            uint256 count = tenors.length;
+            packed = new bytes(PILLAR_BYTES * count);
+            uint256[] memory thetas = new uint256[](count);
+            uint256[] memory p = new uint256[](count);
+            uint256[] memory c = new uint256[](count);
+            uint256[] memory work = new uint256[](count);
+            for (uint256 which; which < SLICES; ++which) {
+                uint256 first = at + 3 * which;
+                _thetas(thetas, work, weights, first, tenors, fractionBits);
+                _wanted(p, c, thetas, weights, first + 1, fractionBits);
+                _between(p, work, thetas);
+                _between(c, work, thetas);
+                for (uint256 j; j < count; ++j) {
+                    uint256 pillar = (_get(thetas, j) << 56) | (_get(p, j) << 28) | _get(c, j);
+                    assembly ("memory-safe") {
+                        // The 12 bytes of this slice end where the next begin; what lies before stays.
+                        let place := add(add(packed, 12), add(mul(PILLAR_BYTES, j), mul(12, which)))
+                        mstore(place, or(and(mload(place), shl(96, not(0))), pillar))
+                    }
+                }
             }
         }
     }
 
-    /// @notice At-the-money total variance at a maturity, Q96, rounded down; parameters as for `sliceAt`.
-    function thetaAt(bytes memory weights, bytes memory pillars, uint256 fractionBits, uint256 seconds_)
+    /// @notice Both slices at a moment of the clock, Q96, rounded down.
+    /// @param pillars The chart, 24 bytes each. @param tenors 4 bytes each, big endian.
+    /// @param moment Seconds since the chart's time with 32 binary places, positive, below 2^62.
+    function slicesAt(bytes memory pillars, bytes memory tenors, uint256 moment)
         internal
         pure
-        returns (uint256 theta)
+        returns (Slice memory first, Slice memory second)
     {
         unchecked {
-            int256 before;
-            int256 logTheta = type(int256).min;
+            uint256 next;
             uint256 start;
-            uint256 end;
+            uint256 span;
             assembly ("memory-safe") {
-                let shift := sub(89, fractionBits)
-                let level := add(weights, 32)
-                let pillar := add(pillars, 32)
-                // The bracket of a maturity beyond the last pillar ends at the last.
-                end := shr(224, mload(add(pillars, add(16, mload(pillars)))))
-                let key := shl(224, xor(seconds_, mul(xor(seconds_, end), lt(end, seconds_))))
-                for {} 1 {} {
-                    let word := mload(pillar)
-                    let x := shl(shift, sar(224, mload(level)))
-                    if gt(sub(x, MIN_LEVEL), LEVEL_RANGE) { x := add(MIN_LEVEL, mul(LEVEL_RANGE, sgt(x, 0))) }
-                    before := logTheta
-                    x := add(x, sar(160, shl(32, word)))
-                    if sgt(x, logTheta) { logTheta := x }
-                    if iszero(lt(word, key)) { break }
-                    pillar := add(pillar, 16)
-                    level := add(level, 4)
+                let first_ := add(tenors, 32)
+                let last := add(add(tenors, 28), mload(tenors))
+                let place := first_
+                span := shr(224, mload(place))
+                for { let whole := shr(32, sub(moment, 1)) } lt(place, mul(last, iszero(lt(whole, span)))) {} {
+                    start := span
+                    place := add(place, 4)
+                    span := shr(224, mload(place))
                 }
-                end := shr(224, mload(pillar))
-                if gt(pillar, add(pillars, 32)) { start := shr(224, mload(sub(pillar, 16))) }
+                next := shr(2, sub(place, first_))
             }
-            theta = FixedPoint.exp(logTheta << 8);
-            // Before the first pillar and after the last, θ is proportional to the maturity.
-            if (start == 0 || end < seconds_) {
-                assembly ("memory-safe") {
-                    theta := div(mul(theta, seconds_), end)
-                }
-            } else {
-                uint256 lower = FixedPoint.exp(before << 8);
-                assembly ("memory-safe") {
-                    theta := div(add(mul(lower, sub(end, seconds_)), mul(theta, sub(seconds_, start))), sub(end, start))
-                }
+            uint256 high = _pillar(pillars, next);
+            uint256 low;
+            uint256 left;
+            (uint256 right, uint256 wing) = (moment, moment);
+            if (moment > span << 32) {
+                // Beyond the last: θ as if from 0, p and c as they are there.
+                wing = span << 32;
+            } else if (next != 0) {
+                low = _pillar(pillars, next - 1);
+                left = (span << 32) - moment;
+                wing = right = moment - (start << 32);
+                span -= start;
+            }
+            _mean(first, low >> 96, high >> 96, left, right, wing, span);
+            _mean(second, low, high, left, right, wing, span);
+        }
+    }
+
+    /// @notice 3 θ1 + θ2 of a pillar: four times the variance that stands for the level, 34 binary places.
+    function levelAt(bytes memory pillars, uint256 index) internal pure returns (uint256) {
+        unchecked {
+            uint256 both = _pillar(pillars, index);
+            return 3 * (both >> 152) + ((both >> 56) & type(uint40).max);
+        }
+    }
+
+    /// @notice What the market's state has done to the clock: g, Q96.
+    /// @param beta A state weight. @param now_ The feed's answer. @param then_ What it was; 0 where it was not there: no move.
+    /// @return power 2 β ln(now / then) in Q96, to be added up before `clockOf`.
+    function powerOf(int256 beta, uint256 now_, uint256 then_, uint256 fractionBits) internal pure returns (int256 power) {
+        unchecked {
+            if (then_ == 0) return 0;
+            int256 most = int256(8 << fractionBits);
+            beta = FixedPointMathLib.min(FixedPointMathLib.max(beta, -most), most);
+            uint256 held = FixedPointMathLib.max(FixedPointMathLib.min(now_, then_ << 4), FixedPointMathLib.max(then_ >> 4, 1));
+            return beta * FixedPoint.lnRatio(held, then_);
+        }
+    }
+
+    /// @notice g in Q96, in [1/4, 4], from the sum of the powers of all feeds.
+    function clockOf(int256 powers, uint256 fractionBits) internal pure returns (uint256) {
+        unchecked {
+            int256 power = powers >> (fractionBits - 1);
+            return FixedPoint.exp(FixedPointMathLib.min(FixedPointMathLib.max(power, -MOST_SHOCK), MOST_SHOCK));
+        }
+    }
+
+    /// @notice Where a tenor in seconds is read on the clock, with 32 binary places.
+    function momentOf(uint256 tenor, uint256 g) internal pure returns (uint256) {
+        unchecked {
+            return (tenor * (KAPPA * (g >> 64) + (tenor << 32))) / (KAPPA + tenor);
+        }
+    }
+
+    /// @notice Seconds of the tenor at `index` of packed ones.
+    function tenorAt(bytes memory tenors, uint256 index) internal pure returns (uint256 tenor) {
+        assembly ("memory-safe") {
+            tenor := shr(224, mload(add(add(tenors, 32), shl(2, index))))
+        }
+    }
+
+    /// @dev Of two slices as they stand in a chart, whatever is above them; `wing` is the share of p and c where `right` is θ's.
+    function _mean(
+        Slice memory at,
+        uint256 low,
+        uint256 high,
+        uint256 left,
+        uint256 right,
+        uint256 wing,
+        uint256 span
+    ) private pure {
+        assembly ("memory-safe") {
+            let mask := 0xffffffffff
+            let theta := add(mul(and(shr(56, low), mask), left), mul(and(shr(56, high), mask), right))
+            mstore(at, div(shl(30, theta), span))
+            mask := 0xfffffff
+            let p := add(mul(and(shr(28, low), mask), left), mul(and(shr(28, high), mask), wing))
+            mstore(add(at, 32), div(shl(38, p), span))
+            let c := add(mul(and(low, mask), left), mul(and(high, mask), wing))
+            mstore(add(at, 64), div(shl(38, c), span))
+        }
+    }
+
+    /// @dev Both slices of a pillar, 12 bytes each.
+    function _pillar(bytes memory pillars, uint256 index) private pure returns (uint256 both) {
+        assembly ("memory-safe") {
+            both := shr(64, mload(add(add(pillars, 32), mul(PILLAR_BYTES, index))))
+        }
+    }
+
+    /// @dev Twice the mean of the running maximum from the left and the running minimum from the right.
+    function _thetas(
+        uint256[] memory thetas,
+        uint256[] memory raw,
+        bytes memory weights,
+        uint256 first,
+        uint256[] memory tenors,
+        uint256 bits
+    ) private pure {
+        unchecked {
+            uint256 count = tenors.length;
+            (uint256 low, uint256 high, uint256 unit) = ((3 << bits) / 100, (9 << bits) / 2, Black76.YEAR << (2 * bits));
+            uint256 most;
+            for (uint256 j; j < count; ++j) {
+                uint256 vol = _held(weights, first + PILLAR_WEIGHTS * j, low, high);
+                uint256 theta = ((vol * vol * _get(tenors, j)) << 33) / unit;
+                most = FixedPointMathLib.max(most, theta);
+                _set(raw, j, theta);
+                _set(thetas, j, most);
+            }
+            uint256 least = most;
+            for (uint256 j = count; j-- > 0;) {
+                least = FixedPointMathLib.min(least, _get(raw, j));
+                _set(thetas, j, _get(thetas, j) + least);
             }
         }
     }
 
-    /// @notice x / √(1 + x²) in Q96 for x = weight / 2^fractionBits, rounded toward zero.
-    function squash(int256 weight, uint256 fractionBits) internal pure returns (int256 result) {
+    /// @dev min(a √θ, 3.96) at 25 binary places, rounded down; then b likewise.
+    function _wanted(
+        uint256[] memory p,
+        uint256[] memory c,
+        uint256[] memory thetas,
+        bytes memory weights,
+        uint256 first,
+        uint256 bits
+    ) private pure {
         unchecked {
-            uint256 root =
-                FixedPoint.sqrt(uint256((weight * weight) << 192) + (uint256(1) << (192 + 2 * fractionBits)));
-            assembly ("memory-safe") {
-                result := sdiv(shl(192, weight), root)
+            uint256 count = thetas.length;
+            (uint256 low, uint256 high) = ((2 << bits) / 100, (198 << bits) / 100);
+            for (uint256 j; j < count; ++j) {
+                uint256 root = FixedPoint.sqrt(_get(thetas, j) << 34);
+                uint256 index = first + PILLAR_WEIGHTS * j;
+                _set(p, j, FixedPointMathLib.min((_held(weights, index, low, high) * root) >> (bits + 9), MOST_SLOPE));
+                _set(c, j, FixedPointMathLib.min((_held(weights, index + 1, low, high) * root) >> (bits + 9), MOST_SLOPE));
             }
+        }
+    }
+
+    /// @dev In place: the greatest allowed curve below plus the least above: twice their mean, allowed itself because that is linear.
+    function _between(uint256[] memory curve, uint256[] memory above, uint256[] memory thetas) private pure {
+        unchecked {
+            uint256 count = curve.length;
+            (uint256 below, uint256 theta) = (_get(curve, 0), _get(thetas, 0));
+            _set(above, 0, below);
+            for (uint256 j = 1; j < count; ++j) {
+                uint256 wanted = _get(curve, j);
+                _set(above, j, wanted);
+                uint256 last = theta;
+                theta = _get(thetas, j);
+                below = FixedPointMathLib.min(wanted, (below * theta) / last);
+                _set(curve, j, below);
+            }
+            uint256 least;
+            uint256 next = theta;
+            for (uint256 j = count; j-- > 0;) {
+                theta = _get(thetas, j);
+                least = FixedPointMathLib.max(_get(above, j), (least * theta + next - 1) / next);
+                _set(above, j, least);
+                below = FixedPointMathLib.min(_get(curve, j), below);
+                _set(curve, j, below);
+                next = theta;
+            }
+            uint256 most;
+            for (uint256 j; j < count; ++j) {
+                most = FixedPointMathLib.max(_get(above, j), most);
+                _set(curve, j, _get(curve, j) + most);
+            }
+        }
+    }
+
+    /// @dev Unchecked, as `_set` is: with the compiler's bounds checks a chart takes twice the gas.
+    function _get(uint256[] memory list, uint256 index) private pure returns (uint256 value) {
+        assembly ("memory-safe") {
+            value := mload(add(add(list, 32), shl(5, index)))
+        }
+    }
+
+    function _set(uint256[] memory list, uint256 index, uint256 value) private pure {
+        assembly ("memory-safe") {
+            mstore(add(add(list, 32), shl(5, index)), value)
+        }
+    }
+
+    /// @dev The weight at `index`, held between two positive numbers.
+    function _held(bytes memory weights, uint256 index, uint256 low, uint256 high) private pure returns (uint256 held) {
+        assembly ("memory-safe") {
+            held := sar(224, mload(add(add(weights, 32), shl(2, index))))
+            held := xor(held, mul(xor(held, low), slt(held, low)))
+            held := xor(held, mul(xor(held, high), gt(held, high)))
         }
     }
 }

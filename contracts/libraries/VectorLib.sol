@@ -43,10 +43,15 @@ library VectorLib {
 
     /// @notice Index of the first weight that moves by more than `bound` from `old` to `new_`; type(uint256).max if none.
     /// @dev Both are whole words of the same length.
-    function firstMoveAbove(bytes calldata old, bytes calldata new_, uint256 bound) internal pure returns (uint256) {
+    function firstMoveAbove(bytes memory old, bytes calldata new_, uint256 bound) internal pure returns (uint256) {
         unchecked {
             for (uint256 i; i < new_.length; i += 32) {
-                (uint256 a, uint256 b) = (uint256(bytes32(old[i:])), uint256(bytes32(new_[i:])));
+                uint256 a;
+                uint256 b;
+                assembly ("memory-safe") {
+                    a := mload(add(add(old, 32), i))
+                    b := calldataload(add(new_.offset, i))
+                }
                 if (a == b) continue;
                 for (uint256 lane; lane < LANES; ++lane) {
                     int256 move = modelLane(b, lane) - modelLane(a, lane);

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from fedvol import __version__
-from fedvol.commands import audit, federation, market, node, quote
+from fedvol.commands import audit, federation, lab, market, node, quote
 from fedvol.console import err
 from fedvol.errors import FedvolError
 
@@ -23,6 +23,7 @@ app = typer.Typer(
 app.add_typer(node.app, name="node")
 app.add_typer(federation.app, name="federation")
 app.add_typer(market.app, name="market")
+app.add_typer(lab.app, name="lab")
 app.command("quote")(quote.quote)
 app.command("audit")(audit.audit)
 

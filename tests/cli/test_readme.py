@@ -17,9 +17,12 @@ def test_gas_figures_are_those_of_the_snapshot() -> None:
     assert {name: int(number.replace(",", "")) for name, number in shown} == {name: gas[name] for name, _ in shown}
 
 
-def test_the_ten_lines_are_the_tested_contract() -> None:
-    source = (ROOT / "contracts" / "examples" / "QuoteReader.sol").read_text()
-    assert source.split("pragma solidity ^0.8.30;\n\n", 1)[1].rstrip() in README
+def test_the_lines_that_read_a_price_are_those_of_the_tested_contract() -> None:
+    source = (ROOT / "contracts" / "examples" / "CoveredCallVault.sol").read_text()
+    for page in (README, (ROOT / "docs" / "integrating.md").read_text()):
+        lines = re.search(r"```solidity\n(.*?)```", page, re.DOTALL)[1].splitlines()
+        assert len(lines) == 3
+        assert all(line in source for line in lines)
 
 
 def test_every_file_it_links_to_is_there() -> None:

@@ -18,7 +18,10 @@ from fedvol.protocol.vector import content_id, pack_model, pack_update, pack_wei
 WEIGHTS = 32
 MARKETS = ("BTC", "ETH")
 PRICES = (60_000 * 10**8, 3_000 * 10**8)
-PILLARS = [86_400 * d for d in (1, 2, 4, 7, 14, 21, 30, 45, 60, 90, 120, 180, 270, 365)]
+VOL_INDICES = (50 * 10**8, 60 * 10**8)
+PILLARS = 13
+FRACTION_BITS = 24
+BOUNDS = {"leastVolBps": 500, "mostVolBps": 40_000, "mostMoveBps": 20_000}
 BOND = 1_000 * 10**18
 PARAMS = {
     "seats": 6,
@@ -185,9 +188,9 @@ class Arena:
         return next(n for n in nodes if int(self.federation.seatOf(n)) == seat)
 
     def model(self, shift: int = 1) -> bytes:
-        """The current model with every weight moved by `shift`."""
-        version = int(self.registry.current().version)
-        weights = np.frombuffer(bytes(self.registry.modelOf(version)), dtype=">i4").astype(np.int64)
+        """The model that the round starts from with every weight moved by `shift`."""
+        opened_at = int(self.federation.proposal().openedAt)
+        weights = unpack_model(bytes(self.registry.carried(opened_at)), self.weights)
         return pack_model(weights + shift)
 
     # ------------------------------------------------------------------ settlement and duties
@@ -237,25 +240,40 @@ class Arena:
         return model
 
 
-def config_of(token: Any, feeds: list[Any], founder: Any, guardian: Any, **changes: Any) -> dict[str, Any]:
-    """The factory's argument; `changes` go to the parameters, `label` and `dimension` to the config itself."""
-    outer = {key: changes.pop(key) for key in ("label", "dimension", "genesis", "pillarSeconds") if key in changes}
+def config_of(token: Any, founder: Any, guardian: Any, **changes: Any) -> dict[str, Any]:
+    """The factory's argument, without an engine; `changes` go to the parameters, or the config's part of that name."""
+    names = ("label", "dimension", "genesis", "markets", "pillars")
+    outer = {key: changes.pop(key) for key in names if key in changes}
     weights = outer.get("dimension", WEIGHTS)
     return {
         "label": b"test".ljust(32, b"\0"),
         "bondToken": token.address,
         "dimension": WEIGHTS,
         "genesis": pack_model(np.zeros(weights, dtype=np.int64)),
-        "markets": [
-            (name.encode().ljust(32, b"\0"), feed.address, 3_600) for name, feed in zip(MARKETS, feeds, strict=True)
-        ],
-        "pillarSeconds": PILLARS,
-        "fractionBits": 20,
+        "markets": [],
+        "pillars": 0,
+        "fractionBits": FRACTION_BITS,
         "maxModelAge": 7 * 86_400,
+        "bounds": BOUNDS,
         "params": PARAMS | changes,
         "admin": founder.address,
         "guardian": guardian.address,
     } | outer
+
+
+def surface_of(feeds: list[Any], vols: list[Any], pillars: int = PILLARS) -> dict[str, Any]:
+    """What makes a config one with an engine: a flat surface at 60% for BTC and ETH."""
+    one = 1 << FRACTION_BITS
+    block = [one * 6 // 10, one * 7 // 10, one * 11 // 10] * 2 * pillars + [one // 2, -one // 4]
+    names = [name.encode().ljust(32, b"\0") for name in MARKETS]
+    return {
+        "dimension": len(block) * len(names),
+        "genesis": pack_model(np.array(block * len(names))),
+        "markets": [
+            (name, feed.address, 3_600, vol.address, 3_600) for name, feed, vol in zip(names, feeds, vols, strict=True)
+        ],
+        "pillars": pillars,
+    }
 
 
 def implementations(project: Any, founder: Any) -> list[Any]:
@@ -275,18 +293,21 @@ def blueprints(project: Any, accounts: Any) -> SimpleNamespace:
         guardian=accounts[1],
         token=founder.deploy(project.BondToken, founder),
         feeds=[founder.deploy(project.SettableFeed, founder, 8, price) for price in PRICES],
+        vols=[founder.deploy(project.SettableFeed, founder, 8, index) for index in VOL_INDICES],
         factory=founder.deploy(project.FederationFactory, tuple(part.address for part in parts)),
     )
 
 
 @pytest.fixture(scope="session")
 def make_arena(project: Any, chain: Any, blueprints: SimpleNamespace) -> Any:
-    """Deploys a federation; keyword arguments change its parameters."""
+    """Deploys a federation; keyword arguments change its parameters, `pillars` gives it a surface and an engine."""
 
     def make(**changes: Any) -> Arena:
         b = blueprints
+        if "pillars" in changes:
+            changes |= surface_of(b.feeds, b.vols, changes["pillars"])
         changes.setdefault("label", os.urandom(32))
-        config = config_of(b.token, b.feeds, b.founder, b.guardian, **changes)
+        config = config_of(b.token, b.founder, b.guardian, **changes)
         b.factory.create(config, sender=b.founder)
         parts = b.factory.addressesOf(b.founder, config["label"])
         return Arena(
@@ -299,7 +320,7 @@ def make_arena(project: Any, chain: Any, blueprints: SimpleNamespace) -> Any:
             federation=project.Federation.at(parts.federation),
             vault=project.StakeVault.at(parts.vault),
             registry=project.ModelRegistry.at(parts.registry),
-            engine=project.PricingEngine.at(parts.engine),
+            engine=project.PricingEngine.at(parts.engine) if config["markets"] else None,
             settlement=project.Settlement.at(parts.settlement),
             duties=project.Duties.at(parts.duties),
             keyring=project.Keyring.at(parts.keyring),
@@ -334,7 +355,7 @@ def joined(make_arena: Any, nodes: list[Any]) -> Arena:
 @pytest.fixture(scope="module")
 def revealed(make_arena: Any, trio: list[Any]) -> Arena:
     """Three desks of a model whose last word is partial have revealed; their bytes can be demanded."""
-    arena = make_arena(dimension=30, pillarSeconds=PILLARS[:13])
+    arena = make_arena(dimension=30)
     arena.join(*trio)
     arena.reveal_all(trio)
     return arena

@@ -18,8 +18,6 @@ from fedvol.protocol import commitment as twin
 from fedvol.protocol.rule import Rule, apply
 from fedvol.protocol.vector import content_id, pack_model, pack_update, pack_weighted
 
-MARKETS = {32: 2, 128: 8, 350: 14, 512: 16}
-"""Markets by number of weights: the rest are pillars, less two a market."""
 ANNEX = bytes(32)
 MOVES = 1 << 16
 
@@ -28,27 +26,23 @@ class Crowd:
     """`count` members of a model of `weights` weights.
 
     Args:
-        parts: what is deployed once: founder, guardian, token, factory, and a feed.
+        parts: what is deployed once: founder, guardian, token, factory.
         changes: to the parameters.
     """
 
     def __init__(self, project: Any, chain: Any, parts: Any, count: int, weights: int, **changes: Any) -> None:
-        markets = MARKETS[weights]
         self.weights = weights
         self.params = PARAMS | {"seats": 128, "leadWindow": 0} | changes
         label = hashlib.sha256(f"{count} {weights} {sorted(changes.items())}".encode()).digest()
-        pair = [parts.feed, parts.feed]
-        config = config_of(parts.token, pair, parts.founder, parts.guardian, label=label, dimension=weights)
+        config = config_of(parts.token, parts.founder, parts.guardian, label=label, dimension=weights)
         config["params"] = self.params
-        config["pillarSeconds"] = [86_400 * (i + 1) for i in range(weights // markets - 2)]
-        config["markets"] = [(bytes([65 + i]) * 32, parts.feed.address, 3_600) for i in range(markets)]
         parts.factory.create(config, sender=parts.founder)
         where = parts.factory.addressesOf(parts.founder, label)
         self.arena = Arena(
             chain=chain, founder=parts.founder, guardian=parts.guardian, token=parts.token, factory=parts.factory,
-            feeds=[parts.feed], federation=project.Federation.at(where.federation),
+            feeds=[], federation=project.Federation.at(where.federation),
             vault=project.StakeVault.at(where.vault), registry=project.ModelRegistry.at(where.registry),
-            engine=project.PricingEngine.at(where.engine), settlement=project.Settlement.at(where.settlement),
+            engine=None, settlement=project.Settlement.at(where.settlement),
             duties=project.Duties.at(where.duties), keyring=project.Keyring.at(where.keyring),
             genesis=config["genesis"], weights=weights,
         )  # fmt: skip

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from tests.contracts.arena import BOND, PARAMS, config_of
-from tests.contracts.crowd import MARKETS
 from tests.contracts.masked import MaskedArena
 
 from fedvol.protocol import commitment as twin
@@ -108,18 +107,15 @@ def measure(project: Any, chain: Any, parts: Any, nodes: list[Any]) -> dict[str,
     """Gas by name; `nodes`: eight accounts that nothing else uses, without a zero byte in their addresses."""
     changes = {"seats": M, "clusterSize": M, "minMembers": M, "clamp": 1 << 19, "leadWindow": 0, "epochRounds": 8}
     label = hashlib.sha256(b"masked").digest()
-    pair = [parts.feed, parts.feed]
-    config = config_of(parts.token, pair, parts.founder, parts.guardian, label=label, dimension=WEIGHTS)
+    config = config_of(parts.token, parts.founder, parts.guardian, label=label, dimension=WEIGHTS)
     config["params"] = PARAMS | changes
-    config["pillarSeconds"] = [86_400 * (i + 1) for i in range(WEIGHTS // MARKETS[WEIGHTS] - 2)]
-    config["markets"] = [(bytes([65 + i]) * 32, parts.feed.address, 3_600) for i in range(MARKETS[WEIGHTS])]
     parts.factory.create(config, sender=parts.founder)
     where = parts.factory.addressesOf(parts.founder, label)
     arena = GasArena(
         chain=chain, founder=parts.founder, guardian=parts.guardian, token=parts.token, factory=parts.factory,
-        feeds=[parts.feed], federation=project.Federation.at(where.federation),
+        feeds=[], federation=project.Federation.at(where.federation),
         vault=project.StakeVault.at(where.vault), registry=project.ModelRegistry.at(where.registry),
-        engine=project.PricingEngine.at(where.engine), settlement=project.Settlement.at(where.settlement),
+        engine=None, settlement=project.Settlement.at(where.settlement),
         duties=project.Duties.at(where.duties), keyring=project.Keyring.at(where.keyring), genesis=config["genesis"],
         weights=WEIGHTS,
     )  # fmt: skip

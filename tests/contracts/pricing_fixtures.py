@@ -1,43 +1,83 @@
-"""What the pricing tests share: one harness, one engine over a real registry, and the vectors."""
+"""What the pricing tests share: one harness, one engine over a real registry at a fixed time, and the vectors."""
 
 from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from fedvol.protocol import pricing, surface
 from fedvol.protocol.vector import pack_model
 
 WAD = 10**18
 ONE = 1 << 96
 YEAR = 365 * 86400
 DAY = 86400
-PILLARS = [days * DAY for days in (1, 2, 4, 7, 14, 21, 30, 45, 60, 90, 120, 180, 270, 365)]
-BLOCK = len(PILLARS) + 2
-FRACTION_BITS = 20
+HOUR = 3600
+P = 13
+BLOCK = surface.weights_of(P)
+FRACTION_BITS = 24
+UNIT = 1 << FRACTION_BITS
 MAX_FEED_AGE = 3600
-MAX_MODEL_AGE = 7 * DAY
+MAX_VOL_AGE = 7200
+MAX_MODEL_AGE = 2 * DAY
+BOUNDS = pricing.Bounds(500, 40_000, 20_000)
 BTC = b"BTC".ljust(32, b"\0")
 ETH = b"ETH".ljust(32, b"\0")
 SPOT = {BTC: 65_000, ETH: 3_500}
+VOL_INDEX = {BTC: 52, ETH: 61}
 INT32 = (-(2**31), 2**31 - 1)
+#: A Wednesday; all that depends on the calendar depends on this.
+START = int(datetime(2035, 1, 3, 12, tzinfo=UTC).timestamp())
+LAYOUT = (2, P, surface.PILLAR_WEIGHTS, surface.STATE_WEIGHTS)
+NOBODY = "0x0000000000000000000000000000000000000000"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Desk:
-    """A deployed engine with its feeds, and the account that owns registry, feeds and engine."""
+    """A deployed engine with its feeds, two a market, and the account that owns registry, feeds and engine."""
 
+    chain: Any
     owner: Any
     harness: Any
     registry: Any
     engine: Any
     feeds: dict[bytes, Any]
+    vols: dict[bytes, Any]
+    round: int = field(default=0)
 
-    def publish(self, weights: list[int]) -> None:
-        self.registry.publish(pack_model(weights), bytes(32), 1, sender=self.owner)
+    @property
+    def now(self) -> int:
+        return int(self.chain.blocks.head.timestamp)
+
+    def pass_time(self, seconds: int) -> None:
+        """Mines a block that much later."""
+        self.chain.mine(timestamp=self.now + seconds)
+
+    def publish(self, weights: list[int], as_of: int | None = None) -> Any:
+        """As of now, unless said."""
+        self.round += 1
+        time = self.now if as_of is None else as_of
+        return self.registry.publish(pack_model(weights), bytes(32), self.round, time, sender=self.owner)
+
+    def refresh(self) -> None:
+        """All feeds answer anew, with what they said at first."""
+        for market in SPOT:
+            self.feeds[market].set(SPOT[market] * 10**8, sender=self.owner)
+            self.vols[market].set(VOL_INDEX[market] * 10**8, sender=self.owner)
+
+    def chart(self, weights: list[int], market: bytes) -> pricing.Chart:
+        """The twin's, as of the registry's version."""
+        return draw(weights, market, int(self.registry.current().asOf))
+
+
+def draw(weights: list[int], market: bytes, as_of: int) -> pricing.Chart:
+    start = BLOCK * (market == ETH)
+    return pricing.draw(weights[start : start + BLOCK], as_of, P, FRACTION_BITS)
 
 
 def clone(harness: Any, contract: Any, implementation: Any, owner: Any, args: bytes = b"") -> Any:
@@ -46,78 +86,55 @@ def clone(harness: Any, contract: Any, implementation: Any, owner: Any, args: by
     return contract.at(event.instance)
 
 
-def typical_weights(seed: int = 7) -> list[int]:
-    """Two markets at about 50% and 60% vol with the skew and wings of an ordinary day."""
+def typical_weights(seed: int = 7, level: float = 1.0) -> list[int]:
+    """Two markets at about 50% and 60% vol with the skew, wings and betas of an ordinary day."""
     rng = random.Random(seed)
-    one = 1 << FRACTION_BITS
     weights = []
-    for vol in (0.5, 0.6):
-        weights += [int((math.log(vol) + rng.gauss(0, 0.05)) * one) for _ in PILLARS]
-        weights += [int(-0.3 * one), int(0.1 * one)]
+    for vol in (0.5 * level, 0.6 * level):
+        for _ in range(P):
+            for scale in (0.9, 1.3):
+                pillar = (vol * scale * math.exp(rng.gauss(0, 0.02)), rng.uniform(0.6, 0.9), rng.uniform(0.9, 1.3))
+                weights += [int(x * UNIT) for x in pillar]
+        weights += [int(0.8 * UNIT), int(-0.3 * UNIT)]
     return weights
 
 
-def new_engine(project: Any, harness: Any, owner: Any, registry: Any, markets: list[Any], pillars: list[int]) -> Any:
+def wild_weights(rng: random.Random) -> list[int]:
+    """Any int32, the edges more than others."""
+    return [rng.choice([*INT32, 0, UNIT, rng.randint(*INT32), rng.randrange(2 * UNIT)]) for _ in range(2 * BLOCK)]
+
+
+def new_engine(project: Any, harness: Any, owner: Any, registry: Any, markets: list[Any], **changes: Any) -> Any:
     """A clone that is not set up yet."""
     code = project.PricingEngine.deploy(sender=owner)
-    args = code.pack(registry, markets, pillars, FRACTION_BITS, MAX_MODEL_AGE)
+    values = {"pillars": P, "bits": FRACTION_BITS, "age": MAX_MODEL_AGE, "bounds": BOUNDS} | changes
+    args = code.pack(registry, markets, *values.values())
     return clone(harness, project.PricingEngine, code, owner, args)
 
 
-def make_desk(project: Any, owner: Any, weights: list[int] | None = None) -> Desk:
+def new_registry(project: Any, harness: Any, owner: Any) -> Any:
+    return clone(harness, project.ModelRegistry, project.ModelRegistry.deploy(sender=owner), owner)
+
+
+def make_desk(
+    project: Any, chain: Any, owner: Any, weights: list[int] | None = None, bounds: pricing.Bounds = BOUNDS
+) -> Desk:
+    if chain.blocks.head.timestamp < START:
+        chain.mine(timestamp=START)
     harness = project.PricingHarness.deploy(sender=owner)
-    registry = clone(harness, project.ModelRegistry, project.ModelRegistry.deploy(sender=owner), owner)
-    feeds = {market: project.SettableFeed.deploy(owner, 8, spot * 10**8, sender=owner) for market, spot in SPOT.items()}
-    markets = [(market, feed, MAX_FEED_AGE) for market, feed in feeds.items()]
-    engine = new_engine(project, harness, owner, registry, markets, PILLARS)
-    registry.initialize(owner, 2 * BLOCK, pack_model(weights or typical_weights()), engine, sender=owner)
-    engine.initialize(registry, owner, markets, PILLARS, FRACTION_BITS, MAX_MODEL_AGE, sender=owner)
-    return Desk(owner, harness, registry, engine, feeds)
+    registry = new_registry(project, harness, owner)
+    feeds, vols = (
+        {market: project.SettableFeed.deploy(owner, 8, value * 10**8, sender=owner) for market, value in values.items()}
+        for values in (SPOT, VOL_INDEX)
+    )
+    markets = [(market, feeds[market], MAX_FEED_AGE, vols[market], MAX_VOL_AGE) for market in SPOT]
+    engine = new_engine(project, harness, owner, registry, markets, bounds=bounds)
+    genesis = pack_model(weights or typical_weights())
+    registry.initialize(owner, 2 * BLOCK, LAYOUT, genesis, engine, sender=owner)
+    engine.initialize(registry, owner, markets, P, FRACTION_BITS, MAX_MODEL_AGE, bounds, sender=owner)
+    return Desk(chain, owner, harness, registry, engine, feeds, vols)
 
 
 @pytest.fixture(scope="module")
-def desk(project: Any, accounts: Any) -> Desk:
-    return make_desk(project, accounts[0])
-
-
-def option_vectors() -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
-    """(forward, strike, sigma Q96, seconds): 250 from a desk's day, 400 from the edges of the domain."""
-    rng = random.Random(76)
-    usual, extreme = [], []
-    for _ in range(250):
-        forward = int(10 ** rng.uniform(1, 6) * WAD)
-        strike = int(forward * math.exp(rng.gauss(0, 0.35)))
-        usual.append((forward, strike, int(rng.uniform(0.1, 3) * ONE), rng.randrange(3600, 2 * YEAR)))
-    for _ in range(200):
-        forward = int(10 ** rng.uniform(0, 12) * WAD)
-        strike = int(forward * 10 ** rng.choice([-4, -3.99, -2, 0, 1e-9, 2, 3.99, 4]))
-        sigma = rng.choice([10**-6, 10**-4, 0.01, 1, 4.48, 10, 100, 900])
-        extreme.append((forward, strike, int(sigma * ONE), rng.choice([60, 61, 3600, YEAR, 5 * YEAR])))
-    for _ in range(200):  # tiny or huge deviations, yet d1 or d2 where the normal tail still counts
-        forward = int(10 ** rng.uniform(0, 12) * WAD)
-        sigma, seconds = 10 ** rng.uniform(-4, 2), rng.choice([60, 86400, YEAR, 5 * YEAR])
-        moneyness = sigma * math.sqrt(seconds / YEAR) * rng.uniform(-9, 9)
-        strike = int(forward * math.exp(max(-9.2, min(9.2, moneyness))))
-        extreme.append((forward, strike, int(sigma * ONE), seconds))
-    return usual, extreme
-
-
-def surface_vectors(count: int, seed: int) -> list[tuple[list[int], int, int, int]]:
-    """(a market's weights, seconds, forward, strike): a third ordinary, a third any int32, a third int32's edges."""
-    rng = random.Random(seed)
-    one = 1 << FRACTION_BITS
-    edges = [*INT32, 0, 1, -1, one, -3 * one, -3 * one - 1, 3 * one // 2, 3 * one // 2 + 1]
-    near = [1, 2, DAY - 1, DAY, DAY + 1, YEAR - 1, YEAR, YEAR + 1, 5 * YEAR]
-    rows = []
-    for i in range(count):
-        if i % 3 == 0:
-            weights = [int(rng.gauss(-0.7, 0.3) * one) for _ in PILLARS] + [int(rng.gauss(0, 1) * one) for _ in "sc"]
-        elif i % 3 == 1:
-            weights = [rng.randint(*INT32) for _ in range(BLOCK)]
-        else:
-            weights = [rng.choice(edges) for _ in range(BLOCK)]
-        seconds = rng.choice(near) if rng.random() < 0.3 else rng.randrange(60, rng.choice([60 * DAY, 5 * YEAR]))
-        forward = int(10 ** rng.uniform(-2, 8) * WAD)
-        ratio = 2 ** rng.uniform(-14, 14) if rng.random() < 0.3 else math.exp(rng.gauss(0, 0.4))
-        rows.append((weights, seconds, forward, int(forward * ratio)))
-    return rows
+def desk(project: Any, chain: Any, accounts: Any) -> Desk:
+    return make_desk(project, chain, accounts[0])

@@ -46,39 +46,56 @@ def black76(forward: int, strike: int, sigma: mpf, seconds: int) -> Prices:
     )
 
 
-def ssvi_iv(theta: mpf, rho: mpf, eta: mpf, k: mpf, seconds: int) -> mpf:
-    phi = eta / mp.sqrt(theta * (1 + theta))
-    variance = theta / 2 * (1 + rho * phi * k + mp.sqrt((phi * k + rho) ** 2 + 1 - rho**2))
-    return mp.sqrt(variance / (mpf(seconds) / YEAR))
+def total_variance(theta: mpf, p: mpf, c: mpf, k: mpf) -> mpf:
+    """SSVI as the paper writes it, φ and ρ out of p = θφ(1 + ρ) and c = θφ(1 - ρ)."""
+    phi, rho = (p + c) / 2 / theta, (p - c) / (p + c)
+    return theta / 2 * (1 + rho * phi * k + mp.sqrt((phi * k + rho) ** 2 + 1 - rho**2))
 
 
-def surface_slice(
-    weights: Sequence[int], pillars: Sequence[int], fraction_bits: int, seconds: int
-) -> tuple[mpf, mpf, mpf]:
-    """theta, rho, eta of one market's P + 2 weights at a maturity."""
+def unit_put(k: mpf, s: mpf) -> mpf:
+    """A put of strike exp(-|k|) on a forward of one, total deviation s."""
+    d1 = abs(k) / s + s / 2
+    return mp.exp(-abs(k)) * normal_cdf(s - d1) - normal_cdf(-d1)
+
+
+def mixture_error(variance1: int, variance2: int, log_strike: int, s: int) -> mpf:
+    """How far s is, relative, from the deviation of three parts of one and one of the other: a step of Newton's."""
+    k, dev = mpf(log_strike) / Q96, mpf(s) / Q96
+    roots = [mp.sqrt(variance / Q96) for variance in (variance1, variance2)]
+    cancelled = int(k**2 / max(roots) ** 2 / 4)
+    with mp.workdps(50 + cancelled):
+        target = (3 * unit_put(k, roots[0]) + unit_put(k, roots[1])) / 4
+        put = unit_put(k, dev)
+        vega = mp.npdf(abs(k) / dev + dev / 2)
+        return abs(mp.log(put / target) * put / vega / dev)
+
+
+def chart(weights: Sequence[int], tenors: Sequence[int], fraction_bits: int) -> list[list[tuple[mpf, mpf, mpf]]]:
+    """[slice][pillar] of (θ, p, c): the formulas of docs/protocol.md in reals, by the definition of each envelope."""
     real = [mpf(weight) / 2**fraction_bits for weight in weights]
-    years = [mpf(pillar) / YEAR for pillar in pillars]
-    maturity = mpf(seconds) / YEAR
-    thetas: list[mpf] = []
-    for level, year in zip(real[:-2], years, strict=True):
-        theta = mp.exp(mp.log(year) + 2 * min(max(level, mpf(-3)), mpf("1.5")))
-        thetas.append(max(theta, thetas[-1]) if thetas else theta)
-    if maturity <= years[0]:
-        theta = thetas[0] * maturity / years[0]
-    elif maturity >= years[-1]:
-        theta = thetas[-1] * maturity / years[-1]
-    else:
-        after = next(i for i, year in enumerate(years) if year >= maturity)
-        share = (maturity - years[after - 1]) / (years[after] - years[after - 1])
-        theta = thetas[after - 1] + (thetas[after] - thetas[after - 1]) * share
-    skew, wing = real[-2:]
-    rho = mpf("0.999") * skew / mp.sqrt(1 + skew**2)
-    eta = (1 + wing / mp.sqrt(1 + wing**2)) / (1 + abs(rho))
-    return theta, rho, eta
+    years = [mpf(tenor) / YEAR for tenor in tenors]
+    slices = []
+    for which in range(2):
+        v, a, b = ([real[6 * j + 3 * which + lane] for j in range(len(tenors))] for lane in range(3))
+        raw = [_held(x, "0.03", "4.5") ** 2 * year for x, year in zip(v, years, strict=True)]
+        thetas = [(max(raw[: j + 1]) + min(raw[j:])) / 2 for j in range(len(raw))]
+        slopes = []
+        for wing in (a, b):
+            wanted = [
+                min(_held(x, "0.02", "1.98") * mp.sqrt(theta), mpf("3.96"))
+                for x, theta in zip(wing, thetas, strict=True)
+            ]
+            slopes.append([_middle(wanted, thetas, j) for j in range(len(wanted))])
+        slices.append(list(zip(thetas, *slopes, strict=True)))
+    return slices
 
 
-def surface_iv(
-    weights: Sequence[int], pillars: Sequence[int], fraction_bits: int, seconds: int, forward: int, strike: int
-) -> mpf:
-    theta, rho, eta = surface_slice(weights, pillars, fraction_bits, seconds)
-    return ssvi_iv(theta, rho, eta, mp.log(mpf(strike) / forward), seconds)
+def _middle(wanted: Sequence[mpf], thetas: Sequence[mpf], j: int) -> mpf:
+    """At j, the mean of the greatest curve below `wanted` and the least above that never fall nor outpace θ."""
+    below = min(x if i >= j else x * thetas[j] / thetas[i] for i, x in enumerate(wanted))
+    above = max(x if i <= j else x * thetas[j] / thetas[i] for i, x in enumerate(wanted))
+    return (below + above) / 2
+
+
+def _held(x: mpf, low: str, high: str) -> mpf:
+    return min(max(x, mpf(low)), mpf(high))

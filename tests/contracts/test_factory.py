@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ape
 import pytest
-from tests.contracts.arena import MARKETS, PARAMS, PILLARS, WEIGHTS, config_of
+from tests.contracts.arena import BOUNDS, MARKETS, PARAMS, PILLARS, WEIGHTS, config_of, surface_of
 
 PARTS = ("federation", "vault", "registry", "engine", "settlement", "duties", "keyring")
 ZERO = "0x" + "00" * 20
@@ -17,14 +17,19 @@ def config(blueprints):
 
     def build(**changes):
         b = blueprints
-        return config_of(b.token, b.feeds, b.founder, b.guardian, label=LABEL) | changes
+        return config_of(b.token, b.founder, b.guardian, label=LABEL) | changes
 
     return build
 
 
-def test_factory_create_succeeds(project, blueprints, config):
+@pytest.fixture
+def surface(blueprints):
+    return surface_of(blueprints.feeds, blueprints.vols)
+
+
+def test_factory_create_succeeds(project, blueprints, config, surface):
     factory, founder = blueprints.factory, blueprints.founder
-    receipt = factory.create(config(), sender=founder)
+    receipt = factory.create(config(**surface), sender=founder)
     parts = factory.addressesOf(founder, LABEL)
     assert receipt.events.filter(factory.FederationCreated, founder=founder.address, label=LABEL)
     assert tuple(factory.partsOf(parts.federation)) == tuple(parts)
@@ -33,14 +38,28 @@ def test_factory_create_succeeds(project, blueprints, config):
     assert {k: int(federation.params()[k]) for k in PARAMS} == PARAMS
     vault, registry = project.StakeVault.at(parts.vault), project.ModelRegistry.at(parts.registry)
     assert (vault.federation(), vault.token()) == (parts.federation, blueprints.token.address)
-    assert (registry.federation(), int(registry.dimension())) == (parts.federation, WEIGHTS)
+    assert (registry.federation(), int(registry.dimension())) == (parts.federation, surface["dimension"])
+    assert (tuple(registry.layout()), registry.reader()) == ((len(MARKETS), PILLARS, 6, 2), parts.engine)
     engine = project.PricingEngine.at(parts.engine).configuration()
-    assert (engine.registry, [int(p) for p in engine.pillarSeconds]) == (parts.registry, PILLARS)
+    assert (engine.registry, int(engine.pillars)) == (parts.registry, PILLARS)
+    assert {k: int(engine.bounds[k]) for k in BOUNDS} == BOUNDS
     assert [bytes(m).rstrip(b"\0").decode() for m in engine.markets] == list(MARKETS)
     admin, guardian = federation.DEFAULT_ADMIN_ROLE(), federation.GUARDIAN()
     assert federation.hasRole(admin, founder)
     assert federation.hasRole(guardian, blueprints.guardian)
     assert not federation.hasRole(admin, factory)
+
+
+def test_factory_create_without_markets_has_no_engine_succeeds(project, blueprints, config):
+    blueprints.factory.create(config(), sender=blueprints.founder)
+    parts = blueprints.factory.addressesOf(blueprints.founder, LABEL)
+    registry = project.ModelRegistry.at(parts.registry)
+    assert (parts.engine, registry.reader(), int(registry.dimension())) == (ZERO, ZERO, WEIGHTS)
+
+
+def test_factory_create_pillars_without_markets_reverts(project, blueprints, config):
+    with ape.reverts(project.ModelRegistry.BadLayout):
+        blueprints.factory.create(config(pillars=1), sender=blueprints.founder)
 
 
 def test_factory_create_label_taken_reverts(blueprints, config):
@@ -61,7 +80,7 @@ def test_factory_create_addresses_by_founder_and_label_succeeds(blueprints, conf
         for label in (LABEL, b"third".ljust(32, b"\0"))
         for part in PARTS
     ]
-    assert len(set(all_parts)) == 28
+    assert len(set(all_parts)) == 24 + 1  # none has an engine
 
 
 def test_factory_parts_of_unknown_reverts(blueprints, stranger):
@@ -82,10 +101,11 @@ def test_factory_create_wrong_genesis_length_reverts(project, blueprints, config
         blueprints.factory.create(config(genesis=bytes(length)), sender=blueprints.founder)
 
 
-def test_factory_create_dimension_that_the_surface_does_not_have_reverts(project, blueprints, config):
-    wrong = config(dimension=WEIGHTS - 1)
-    with ape.reverts(project.PricingEngine.WrongDimension):
-        blueprints.factory.create(wrong, sender=blueprints.founder)
+@pytest.mark.parametrize("change", [{"dimension": WEIGHTS}, {"pillars": PILLARS - 1}, {"pillars": 17}])
+def test_factory_create_dimension_that_the_surface_does_not_have_reverts(project, blueprints, config, surface, change):
+    error = project.PricingEngine.BadPillars if change.get("pillars") == 17 else project.ModelRegistry.BadLayout
+    with ape.reverts(error):
+        blueprints.factory.create(config(**surface | change), sender=blueprints.founder)
 
 
 @pytest.mark.parametrize("missing", ["admin", "guardian", "bondToken"])
@@ -112,10 +132,10 @@ def test_factory_implementations_cannot_be_set_up_reverts(project, blueprints, s
         vault.initialize(blueprints.token, stranger, sender=stranger)
     registry = project.ModelRegistry.at(factory.registryCode())
     with ape.reverts(registry.InvalidInitialization):
-        registry.initialize(stranger, 8, bytes(32), stranger, sender=stranger)
+        registry.initialize(stranger, 8, (0, 0, 0, 0), bytes(32), stranger, sender=stranger)
     engine = project.PricingEngine.at(factory.engineCode())
     with ape.reverts(engine.InvalidInitialization):
-        engine.initialize(stranger, stranger, [], [], 20, 1, sender=stranger)
+        engine.initialize(stranger, stranger, [], 1, 20, 1, (0, 1, 10_000), sender=stranger)
 
 
 def test_factory_clones_cannot_be_set_up_again_reverts(arena, stranger):

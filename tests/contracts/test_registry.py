@@ -14,7 +14,7 @@ def test_registry_genesis_is_version_one_succeeds(arena):
     assert bytes(arena.registry.modelOf(1)) == arena.genesis
     current = arena.registry.current()
     assert (int(current.version), current.pointer) == (1, record.pointer)
-    assert int(current.publishedAt) == int(record.publishedAt) > 0
+    assert int(current.publishedAt) == int(record.publishedAt) == int(current.asOf) == int(record.asOf) > 0
 
 
 def test_registry_model_is_contract_code_succeeds(arena, chain):
@@ -25,7 +25,7 @@ def test_registry_model_is_contract_code_succeeds(arena, chain):
 def test_registry_publish_by_another_reverts(arena, stranger):
     for caller in (stranger, arena.founder):
         with ape.reverts(arena.registry.NotFederation, error_inputs={"caller": caller.address}):
-            arena.registry.publish(arena.genesis, bytes(32), 1, sender=caller)
+            arena.registry.publish(arena.genesis, bytes(32), 1, 1, sender=caller)
 
 
 @pytest.mark.parametrize("version", [0, 2, 2**32 - 1])
@@ -44,4 +44,4 @@ def test_registry_history_stays_succeeds(joined, nodes):
 
 def test_registry_initialize_twice_reverts(arena, stranger):
     with ape.reverts(arena.registry.InvalidInitialization):
-        arena.registry.initialize(stranger, 8, bytes(32), stranger, sender=stranger)
+        arena.registry.initialize(stranger, 8, (0, 0, 0, 0), bytes(32), stranger, sender=stranger)

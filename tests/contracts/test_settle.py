@@ -5,7 +5,7 @@ from __future__ import annotations
 import ape
 import numpy as np
 import pytest
-from tests.contracts.arena import BOND, PHASES, PILLARS
+from tests.contracts.arena import BOND, PHASES
 
 from fedvol.protocol.vector import content_id
 
@@ -42,7 +42,7 @@ def test_settle_in_steps_by_several_succeeds(right, trio, nodes, stranger):
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("rule", [0, 1, 2])
 def test_settle_by_every_rule_agrees_with_the_twin_succeeds(make_arena, nodes, rule, weighted):
-    arena = make_arena(rule=rule, weighted=weighted, step=50_000, dimension=30, pillarSeconds=PILLARS[:13])
+    arena = make_arena(rule=rule, weighted=weighted, step=50_000, dimension=30)
     arena.join(*nodes)
     arena.reveal_all(nodes)
     model = arena.aggregate(nodes)
@@ -119,7 +119,7 @@ def test_settle_after_the_challenge_window_reverts(right, trio, stranger):
 
 def test_settle_ignores_what_hostile_padding_holds_succeeds(make_arena, trio, stranger):
     """Lanes behind the last weight, and the top byte, are anything at all: the model's padding stays 0."""
-    arena = make_arena(dimension=30, pillarSeconds=PILLARS[:13])
+    arena = make_arena(dimension=30)
     clean = arena.update
     arena.update = lambda node: clean(node)[:-32] + b"\xff" + clean(node)[-31:-8] + b"\xff" * 8
     arena.join(*trio)

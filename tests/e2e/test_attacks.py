@@ -14,7 +14,7 @@ from scripts.attacker import Attacker
 from web3.contract.contract import ContractFunction
 
 from fedvol.chain.federation import Phase, Snapshot
-from fedvol.market.synthetic import generate
+from fedvol.market.synthetic import DEFAULT_END_MS, generate
 from fedvol.protocol.rule import Rule, apply
 from fedvol.protocol.vector import pack_model, unpack_model
 from fedvol.storage import open_storage
@@ -39,7 +39,9 @@ def net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Localnet]:
     home = tmp_path_factory.mktemp("attacked")
     rows = generate(seed=5, hours=6, snapshots=2)
     tapes = [part.drop(columns="desk") for _, part in rows.groupby("desk")]
-    with localnet(home, WINDOW_HOURS, HONEST, rogues=SEATS_FOR_ATTACKERS, changes=PLAN) as net:
+    with localnet(
+        home, WINDOW_HOURS, HONEST, rogues=SEATS_FOR_ATTACKERS, changes=PLAN, start=DEFAULT_END_MS // 1000
+    ) as net:
         for index in range(HONEST):
             net.add_desk(f"desk-{index}", tapes[index])
         for desk in net.desks:

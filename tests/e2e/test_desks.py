@@ -17,8 +17,10 @@ from scripts.demo import between_commit_and_reveal, split_tape
 from tests.realdata import REAL, needs_real_data
 
 from fedvol.chain.federation import Snapshot
+from fedvol.chain.versions import as_of_version, start_of
 from fedvol.commands.quote import read_quote
-from fedvol.learning.model import ModelSpec, build
+from fedvol.learning.model import build
+from fedvol.learning.ssvi_mixture import mixture_spec
 from fedvol.protocol.rule import Rule, apply
 from fedvol.protocol.vector import content_id, pack_model, unpack_model
 from fedvol.storage import open_storage
@@ -34,10 +36,8 @@ pytestmark = [needs_real_data, pytest.mark.timeout(420)]
 @pytest.fixture(scope="module")
 def judge() -> Judge:
     assert REAL is not None
-    plan_spec = ModelSpec("ssvi-pillars", ("BTC", "ETH"), tuple(DAY * d for d in (1, 2, 4, 7, 14, 21, 30, 45, 60, 90,
-        120, 180, 270, 365)), 20, 32)  # fmt: skip
     return Judge(
-        build(plan_spec), split_tape(REAL / "dev_quotes.parquet", None, 0, WINDOW_HOURS, desks=6), WINDOW_HOURS
+        build(mixture_spec()), split_tape(REAL / "dev_quotes.parquet", None, 0, WINDOW_HOURS, desks=6), WINDOW_HOURS
     )
 
 
@@ -45,7 +45,7 @@ def judge() -> Judge:
 def net(tmp_path_factory: pytest.TempPathFactory, judge: Judge) -> Iterator[Localnet]:
     """Runs the rounds once: one desk is killed between commit and reveal, another while it waits, both come back."""
     assert REAL is not None
-    with localnet(tmp_path_factory.mktemp("net"), WINDOW_HOURS, len(judge.own)) as net:
+    with localnet(tmp_path_factory.mktemp("net"), WINDOW_HOURS, len(judge.own), start=judge.as_of) as net:
         for market, price in forwards(judge.market).items():
             net.set_price(market, price)
         for name, tape in split_tape(REAL / "dev_quotes.parquet", None, 0, WINDOW_HOURS, desks=6).items():
@@ -90,7 +90,8 @@ def test_every_final_model_is_what_the_rule_makes_of_what_was_revealed(net: Loca
         reveals = client.reveals(number, head)
         # Also the desk that was killed after its commit: its journal kept what it had committed to.
         assert len(reveals) == len(net.desks)
-        before = unpack_model(client.model(version - 1), dimension)
+        opened_at = as_of_version(client, version, head)
+        before = unpack_model(start_of(client, version - 1, opened_at, head), dimension)
         expected = pack_model(apply(Rule.from_params(params), before, [storage.get(r.content_id) for r in reveals]))
         assert client.model(version) == expected
         assert event["args"]["contentId"] == content_id(expected)
@@ -105,7 +106,8 @@ def test_a_killed_desk_loses_nothing(net: Localnet) -> None:
 
 
 def test_the_joint_model_beats_each_desk_alone_and_a_flat_vol(net: Localnet, judge: Judge) -> None:
-    joint = judge.joint(net.client.model(net.snapshot().version))
+    s = net.snapshot()
+    joint = judge.joint(net.client.model(s.version), as_of_version(net.client, s.version, s.block))
     alone = judge.alone(ROUNDS)
     assert joint < np.mean(list(alone.values()))
     assert joint < judge.flat()
@@ -119,7 +121,8 @@ def test_a_protocol_reads_a_quote(net: Localnet, judge: Judge) -> None:
     quote = read_quote(net.client, "BTC", strike, expiry)
     spec = judge.model.spec
     weights = spec.to_float(unpack_model(net.client.model(quote["version"]), spec.dimension))
-    vol = judge.model.implied_vol(weights, 0, np.log(strike / quote["forward"]), 30 / 365)
+    as_of = as_of_version(net.client, quote["version"], net.snapshot().block)
+    vol = judge.model.implied_vol(weights, as_of, 0, np.log(strike / quote["forward"]), expiry)
     assert quote["iv"] == pytest.approx(float(vol), rel=1e-5)
     assert quote["call"] - quote["put"] == pytest.approx(quote["forward"] - strike, abs=1e-6)
     assert 0 < quote["delta"] < 0.5

@@ -14,6 +14,7 @@ from scripts._localnet import Desk, Localnet, localnet
 from scripts.demo import split_tape
 
 from fedvol.chain.federation import Phase, Snapshot
+from fedvol.market.synthetic import DEFAULT_END_MS
 from fedvol.node.audit import audit, exit_code
 from fedvol.storage import open_storage
 
@@ -36,7 +37,7 @@ pytestmark = pytest.mark.timeout(400)
 @pytest.fixture(scope="module")
 def net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Localnet]:
     home = tmp_path_factory.mktemp("masked")
-    with localnet(home, WINDOW_HOURS, DESKS, changes=PLAN) as net:
+    with localnet(home, WINDOW_HOURS, DESKS, changes=PLAN, start=DEFAULT_END_MS // 1000) as net:
         net.environment["FEDVOL_NODE_CONFIRMATIONS"] = "1"
         for name, tape in split_tape(None, None, 7, WINDOW_HOURS).items():
             net.add_desk(name, tape)

@@ -3,154 +3,169 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
+from functools import cache, reduce
 
 import numpy as np
 import pytest
-import torch
 
+from fedvol.lab.leaks import inversion
 from fedvol.lab.leaks.differencing import cluster_sums, cosine, seating, tell_apart
-from fedvol.lab.leaks.inversion import Prior, balanced_accuracy, cells, invert, moved, score, touched
-from fedvol.lab.leaks.membership import likelihood_ratio, parting, shadow_tapes
-from fedvol.lab.leaks.replay import Replay, Tapes
-from fedvol.lab.leaks.scene import FIELD, join, masked, read_lanes, rounds, snapshots
+from fedvol.lab.leaks.inversion import balanced_accuracy, bend, from_moves, from_weights, score, touched
+from fedvol.lab.leaks.membership import (
+    features,
+    likelihood_ratio,
+    matched,
+    parting,
+    pulls,
+    shadow_tapes,
+    told_lanes,
+    undone,
+)
+from fedvol.lab.leaks.scene import FIELD, UNWEIGHTED, Round, Seen, join, masked, read_lanes, rounds, send
+from fedvol.lab.replay.snapshots import snapshots
 from fedvol.learning.model import build
 from fedvol.learning.privacy import Privacy
 from fedvol.learning.rows import Rows
 from fedvol.learning.settings import Settings
-from fedvol.learning.ssvi_pillars import ssvi_spec
+from fedvol.learning.ssvi_mixture import mixture_spec
 from fedvol.market import synthetic
-from fedvol.protocol.vector import WORD_BYTES, pack_update
+from fedvol.protocol.listing import expiries
+from fedvol.protocol.vector import WORD_BYTES, pack_weighted
 
-MODEL = build(ssvi_spec())
+MODEL = build(mixture_spec())
 SPEC = MODEL.spec
-PLAIN = Replay(SPEC, Settings())
-QUIET = Settings(privacy=Privacy(8.0, noise=1e-9))
-BOUND = 1 << 19
+PLAIN = Settings()
+SECRET = bytes(range(32))
 
 
 @cache
-def play():
-    frame = synthetic.generate(3, 48.0, 8)
-    return next(rounds(frame, MODEL, PLAIN, snapshots(frame), 6))
+def play() -> Round:
+    frame = synthetic.generate(3, 24.0, 4)
+    desks = sorted(frame["desk"].unique())
+    return next(rounds(snapshots(frame, SPEC.markets, desks, len(desks), 6.0), MODEL, 3))
 
 
 def everything() -> Rows:
-    return join(join(*play().held[:2]), join(*play().other[2:4]))
+    return join(*play().held, *play().other)
 
 
-def starts(kind: str) -> np.ndarray:
-    """Tangled: levels fall with maturity, so that one stands for others, and some lie out of bounds."""
-    start = play().start.copy()
-    if kind == "tangled":
-        start[:14] += np.linspace(0.5, -2.0, 14)
-        start[16] = 2.0
-    return start
+def tape(count: int, seed: int = 0) -> Rows:
+    """Rows that count, on expiries that have weights: those far out weigh too little to be seen."""
+    rows = everything()
+    rows = rows.select((rows.weight > 0.2) & np.isin(rows.expiry, expiries(play().as_of, SPEC.pillars)))
+    return rows.select(np.sort(np.random.default_rng(seed).choice(len(rows), count, replace=False)))
 
 
-@pytest.mark.parametrize("settings", [Settings(), QUIET])
-@pytest.mark.parametrize("kind", ["settled", "tangled"])
-def test_replay_trains_as_nodes_do(settings, kind):
-    start = starts(kind)
-    tapes = [*play().held, play().held[0].select(np.zeros(0, np.int64))]
-    replayed = Replay(SPEC, settings).train(start, Tapes.of(tapes)).numpy()
-    trained = [MODEL.train(start, rows, bytes(32), settings) - start for rows in tapes]
-    np.testing.assert_allclose(replayed, trained, atol=1e-7)
-    assert np.abs(replayed[:-1]).max(axis=1).min() > 1e-3
+def sent(rows: Rows, settings: Settings = PLAIN, **by) -> Seen:
+    return send(MODEL, play(), rows, SECRET, settings, **by)
 
 
-def test_noise_alone_is_as_large_as_a_nodes():
-    settings = Settings(privacy=Privacy(2.0, rounds=1))
-    nothing = play().held[0].select(np.zeros(0, np.int64))
-    start = np.zeros(SPEC.dimension)
-    trained = [MODEL.train(start, nothing, bytes([seed]) * 32, settings) for seed in range(20)]
-    assert Replay(SPEC, settings).noise_alone().mean() == pytest.approx(np.std(trained, axis=0).mean(), rel=0.1)
+def test_weight_lanes_say_where_how_many_and_nearly_at_which_strikes():
+    for seed in range(3):
+        rows = tape(16, seed)
+        seen = sent(rows)
+        said = inversion.said_by_weights(MODEL, play(), seen)
+        assert (said == touched(SPEC, rows, play().as_of)).mean() > 0.95
+        guess = from_weights(MODEL, play(), seen)
+        assert abs(len(guess) - 16) <= 1
+        assert score(rows, guess).found > 0.7
 
 
-@pytest.mark.parametrize("kind", ["settled", "tangled"])
-def test_slopes_are_derivatives_of_the_surface(kind):
-    rows, start = everything(), starts(kind)
-    found = PLAIN.slopes(torch.tensor(start)[None], Tapes.of([rows]))
-    columns = [torch.tensor(c) for c in (rows.market, rows.k, rows.T)]
-    true = 100 * torch.func.jacfwd(lambda w: MODEL.surface(w, *columns))(torch.tensor(start)).numpy()
-    mine = np.zeros_like(true)
-    np.add.at(mine, (np.arange(len(rows))[:, None], found.at[0].numpy()), found.slope[0].numpy())
-    np.testing.assert_allclose(mine, true, atol=1e-9)
-    np.testing.assert_allclose(found.length()[0], np.linalg.norm(true, axis=1), rtol=1e-9)
+def test_weight_lanes_of_a_sum_are_those_of_all_tapes_together():
+    tapes = [tape(8, seed) for seed in range(4)]
+    guess = from_weights(MODEL, play(), reduce(Seen.__add__, map(sent, tapes)), 4)
+    assert abs(len(guess) - 32) <= 2
+    assert score(join(*tapes), guess).found > 0.7
 
 
-def victims(count: int) -> list[Rows]:
-    """Single rows that lie a few vol points off the round's surface."""
-    rows, generator = everything(), np.random.default_rng(5)
-    off = 100 * np.abs(MODEL.implied_vol(play().start, rows.market, rows.k, rows.T) - rows.iv)
-    return [rows.select(np.array([i])) for i in generator.choice(np.flatnonzero((off > 1) & (off < 8)), count, False)]
-
-
-def attacked(seen: np.ndarray, steps: int = 60) -> list[Rows]:
-    generator = np.random.default_rng(1)
-    prior = Prior(SPEC, everything())
-    guesses = [[prior.draw(cells(moved(SPEC, each)), 1, generator)] for each in seen for _ in range(32)]
-    start = np.tile(play().start, (len(seen), 1))
-    return [tapes[0] for tapes in invert(PLAIN, start, seen, guesses, 4, steps)[0]]
-
-
-def test_a_single_row_is_read_off_a_plain_update_and_not_off_a_masked_one():
-    tapes, generator = victims(6), np.random.default_rng(2)
-    updates = PLAIN.train(play().start, Tapes.of(tapes)).numpy()
-    assert all(np.array_equal(moved(SPEC, u), touched(SPEC, t)) for u, t in zip(updates, tapes, strict=True))
-    exact = [score(SPEC, tape, found).exact for tape, found in zip(tapes, attacked(updates), strict=True)]
+def test_moves_without_weights_name_the_expiries_and_a_single_row():
+    exact = []
+    for seed in range(4):
+        rows = tape(1, seed)
+        seen = sent(rows, by=UNWEIGHTED)
+        assert (inversion.said_by_moves(MODEL, play(), seen, PLAIN) == touched(SPEC, rows, play().as_of)).all()
+        guess = from_moves(MODEL, play(), seen, PLAIN, 1)
+        exact.append(score(rows, bend(MODEL, play(), seen, guess, PLAIN, 12)).exact)
     assert np.mean(exact) >= 0.5
 
-    lanes = np.rint(np.clip(updates * SPEC.scale, -BOUND, BOUND)).astype(np.int64)
-    seen = np.array([read_lanes(SPEC, masked(each, generator), BOUND) for each in lanes])
-    assert [balanced_accuracy(moved(SPEC, u), touched(SPEC, t)) for u, t in zip(seen, tapes, strict=True)] == [0.5] * 6
-    assert np.mean([score(SPEC, t, found).found for t, found in zip(tapes, attacked(seen, 10), strict=True)]) <= 0.25
+
+def test_bending_makes_strikes_exact():
+    rows = tape(4, 1)
+    guess = from_weights(MODEL, play(), sent(rows))
+    assert score(rows, bend(MODEL, play(), sent(rows), guess, PLAIN, 12)).exact > score(rows, guess).exact
+
+
+def test_a_masked_vector_names_nothing():
+    generator, rows = np.random.default_rng(2), tape(8)
+    seen = read_lanes(SPEC.dimension, masked(sent(rows), generator))
+    said = inversion.said_by_weights(MODEL, play(), seen)
+    assert balanced_accuracy(said, touched(SPEC, rows, play().as_of)) == 0.5
 
 
 def test_a_masked_word_is_uniform_whatever_it_hides():
-    update, generator = np.full(8, -BOUND), np.random.default_rng(3)
-    words = np.array([int.from_bytes(masked(update, generator), "big") / FIELD for _ in range(2000)])
+    seen, generator = Seen(np.full(8, -100), np.full(8, 1 << 18)), np.random.default_rng(3)
+    words = np.array([int.from_bytes(masked(seen, generator)[:WORD_BYTES], "big") / FIELD for _ in range(2000)])
     counts = np.histogram(words, 10, (0, 1))[0]
     assert ((counts - 200) ** 2 / 200).sum() < 28  # chi squared of 9, 0.1%
-    lanes = np.array([read_lanes(SPEC, masked(np.zeros(32, np.int64), generator), BOUND) for _ in range(200)])
-    assert abs((lanes > 0).mean() - 1) < 0.02  # nearly all of 31 bits lie above the bias and the clamp
 
 
-def test_masks_taken_off_leave_the_update():
+def test_masks_taken_off_leave_the_vector():
     class Fixed:
         def bytes(self, count: int) -> bytes:
             return (7 << 2).to_bytes(count, "big")
 
-    update = np.arange(-16, 16)
-    words = [pack_update(update)[at : at + WORD_BYTES] for at in range(0, 128, WORD_BYTES)]
+    seen = Seen(np.arange(-16, 16), np.arange(32))
+    packed = pack_weighted(seen.moves, seen.weights)
+    words = [packed[at : at + WORD_BYTES] for at in range(0, len(packed), WORD_BYTES)]
     bare = b"".join((int.from_bytes(word, "big") + 7).to_bytes(WORD_BYTES, "big") for word in words)
-    assert masked(update, Fixed()) == bare
+    assert masked(seen, Fixed()) == bare
 
 
 def test_each_guessed_row_finds_one():
-    row = play().held[0].select(np.array([0]))
-    three = join(join(row, row), row)
-    assert score(SPEC, three, row).found == pytest.approx(1 / 3)
-    assert score(SPEC, three, three).exact == 1
-    elsewhere = replace(row, market=1 - row.market)
-    assert score(SPEC, row, elsewhere).found == 0
-    assert score(SPEC, row, replace(row, k=row.k + 0.051)).found == 0
-    assert score(SPEC, row, replace(row, k=row.k + 0.049)).found == 1
+    row = tape(1)
+    three = join(row, row, row)
+    assert score(three, row).found == pytest.approx(1 / 3)
+    assert score(three, three).exact == 1
+    assert score(row, replace(row, market=1 - row.market)).found == 0
+    assert score(row, replace(row, expiry=row.expiry + 86_400)).found == 0
+    assert score(row, replace(row, k=row.k + 0.051)).found == 0
+    assert score(row, replace(row, k=row.k + 0.049)).found == 1
+    assert score(row, row.select(np.zeros(0, np.int64))).found == 0
 
 
-@pytest.mark.parametrize(("privacy", "low", "high"), [(None, 0.55, 0.9), (Privacy(0.1, rounds=1), 0.4, 0.6)])
-def test_members_score_above_others_unless_noise_hides_them(privacy, low, high):
-    generator, noise = np.random.default_rng(4), torch.Generator().manual_seed(4)
-    replay = Replay(SPEC, Settings(privacy=privacy))
+def test_members_score_above_others():
+    generator = np.random.default_rng(4)
     inside, outside = [], []
-    for held, other in zip(play().held, play().other, strict=True):
-        tapes, holds = shadow_tapes(join(held, other), 128, generator)
-        shadows = replay.train(play().start, tapes, noise).numpy()
-        seen = replay.train(play().start, Tapes.of([held]), noise).numpy()[0]
-        scores = likelihood_ratio(seen, shadows, holds)
+    for held, other in list(zip(play().held, play().other, strict=True))[:4]:
+        pool = join(held, other)
+        tapes, holds = shadow_tapes(pool, 64, generator)
+        shadows, seen = np.array([features(sent(each)) for each in tapes]), features(sent(held))
+        scores = likelihood_ratio(seen, shadows, holds, told_lanes(MODEL, play(), pool, len(seen)))
         inside.append(scores[: len(held)])
         outside.append(scores[len(held) :])
-    assert low < parting(inside, outside).auc < high
+    assert parting(inside, outside).auc > 0.75
+
+
+def test_a_private_update_undone_is_the_sum_of_its_clipped_pulls():
+    quiet = Privacy(8.0, noise=1e-9)
+    rows = play().held[0]
+    each = pulls(MODEL, play(), rows, quiet)
+    found = undone(MODEL, play(), sent(rows, Settings(privacy=quiet)), quiet)
+    assert np.linalg.norm(found - each.sum(axis=0)) < 0.1 * np.linalg.norm(each.sum(axis=0))
+    assert np.linalg.norm(each, axis=1).max() <= quiet.clip * (1 + 1e-9)
+
+
+@pytest.mark.parametrize(("noise", "low", "high"), [(0.05, 0.9, 1.0), (30.0, 0.4, 0.6)])
+def test_noise_hides_members_from_the_best_guess(noise, low, high):
+    generator = np.random.default_rng(5)
+    inside, outside = [], []
+    for _ in range(20):
+        each, holds = generator.standard_normal((40, 60)), generator.random(40) < 0.5
+        seen = each[holds].sum(axis=0) + noise * generator.standard_normal(60)
+        scores = matched(seen, each, noise)
+        inside.append(scores[holds])
+        outside.append(scores[~holds])
+    assert low < parting(inside, outside).auc <= high
 
 
 def test_parting_counts_members_above_the_threshold():

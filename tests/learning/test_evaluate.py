@@ -16,7 +16,8 @@ def rows() -> Rows:
     T = days / 365
     iv = np.array([0.5, 0.4, 0.6, 0.5])
     k = np.array([0.0, -1.5, 0.1, 0.2]) * iv * np.sqrt(T)
-    return Rows(np.array([0, 0, 1, 1]), k, T, iv, np.array([1.0, 0.5, 0.5, 1.0]))
+    expiry = (T * 365 * 86_400).astype(np.int64)
+    return Rows(np.array([0, 0, 1, 1]), k, T, expiry, iv, np.array([1.0, 0.5, 0.5, 1.0]))
 
 
 def test_groups_and_units():
@@ -30,6 +31,7 @@ def test_groups_and_units():
     }
     assert [round(e, 9) for e in found["by_maturity"].values()] == [0, 10, 10, 0]
     assert found["put_wing"] == pytest.approx(10)
+    assert found["put_wing_bias"] == pytest.approx(10)
     assert json.loads(json.dumps(found)) == found
 
 

@@ -51,16 +51,14 @@ def test_rounds_of_different_kinds_add_up_in_any_order():
     assert epsilon_spent([], 1e-5) == 0.0
 
 
-def test_weight_lanes_cost_a_fifth_of_a_round():
-    """As Gaussians compose: four parts of the steps, one of the lanes."""
-    plain, weighted = (Privacy(epsilon=2.0, rounds=20, weighted=weighted).charge() for weighted in (False, True))
-    assert plain.weights_noise == 0.0
-    assert weighted.noise / plain.noise == pytest.approx(math.sqrt(5 / 4), rel=5e-3)
-    assert 0.99 * 2.0 < epsilon_spent([weighted] * 20, 1e-5) <= 2.0
+def test_a_sum_for_weight_lanes_that_an_old_journal_holds_still_counts():
+    """Gaussians compose by the squares of 1 / noise."""
+    old = Charge(4, 1.0, 20.0, 20.0)
+    assert epsilon_spent([old] * 6, 1e-5) == pytest.approx(gaussian_epsilon(20.0, 30, 1e-5), rel=2e-3)
 
 
 def test_noise_that_is_chosen_is_used():
-    assert Privacy(epsilon=1.0, noise=12.5).charge() == Charge(5, 1.0, 12.5)
+    assert Privacy(epsilon=1.0, noise=12.5).charge() == Charge(1, 1.0, 12.5)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +67,7 @@ def test_noise_that_is_chosen_is_used():
         {"epsilon": 0.0}, {"epsilon": math.inf}, {"epsilon": math.nan}, {"delta": 0.0}, {"delta": 0.1},
         {"delta": math.nan}, {"rounds": None}, {"rounds": 0}, {"noise": 1.0}, {"rounds": None, "noise": 0.0},
         {"rounds": None, "noise": math.inf}, {"rate": 0.0}, {"rate": 1.5}, {"clip": 0.0}, {"clip": math.inf},
-        {"batch": -1.0}, {"steps": 0}, {"steps": 1.5}, {"learning_rate": math.nan}, {"smoothing": -1.0},
+        {"batch": -1.0}, {"steps": 0}, {"steps": 1.5}, {"learning_rate": math.nan}, {"smoothing": -1.0}, {"prior": 0.0},
     ],
 )  # fmt: skip
 def test_values_that_mean_nothing_are_refused(change):
@@ -78,8 +76,8 @@ def test_values_that_mean_nothing_are_refused(change):
 
 
 def test_steps_are_shorter_where_the_budget_is_to_last_longer():
-    assert [Privacy(epsilon=1.0, rounds=rounds).pace for rounds in (1, 12, 120)] == pytest.approx([5e-3, 5e-3, 5e-4])
-    assert Privacy(epsilon=1.0, noise=3.0).pace == 5e-3
+    assert [Privacy(epsilon=1.0, rounds=rounds).pace for rounds in (1, 12, 120)] == pytest.approx([0.5, 0.5, 0.05])
+    assert Privacy(epsilon=1.0, noise=3.0).pace == 0.5
     assert Privacy(epsilon=1.0, rounds=120, learning_rate=0.1).pace == 0.1
 
 

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedvol.errors import WireError
+from fedvol.learning.model import ModelSpec
 from fedvol.learning.quantize import to_update
-from fedvol.learning.ssvi_pillars import ssvi_spec
 from fedvol.protocol.vector import BIAS, pack_update, unpack_update
 
-SPEC = ssvi_spec(("BTC",), (1, 30))
+SPEC = ModelSpec("four weights", ("BTC",), 1, 20, 4)
 ZERO = np.zeros(SPEC.dimension, dtype=np.int64)
 SEED = bytes(32)
 

@@ -20,8 +20,8 @@ from fedvol.chain.client import connect
 from fedvol.chain.deployment import Deployment
 from fedvol.chain.federation import FederationClient
 from fedvol.learning.model import build
-from fedvol.learning.ssvi_pillars import ssvi_spec
-from fedvol.market.synthetic import generate, write_parquet
+from fedvol.learning.ssvi_mixture import mixture_spec
+from fedvol.market.synthetic import DEFAULT_END_MS, generate, write_parquet
 from fedvol.node.config import NodeConfig
 from fedvol.node.daemon import Node, open_node
 from fedvol.protocol.vector import pack_model
@@ -31,7 +31,7 @@ BOND = 1_000 * 10**18
 PARAMS = {
     "seats": 6, "clusterSize": 1, "quorumBps": 5_000, "epochRounds": 4, "seedDelay": 1, "finality": 2, "interval": 20,
     "commitWindow": 60, "revealWindow": 60, "leadWindow": 20, "proposeWindow": 60, "challengeWindow": 20,
-    "unbonding": 2_000, "clamp": 1 << 19, "step": 2 << 16, "bond": BOND, "silencePenalty": BOND // 20, "minMembers": 3,
+    "unbonding": 2_000, "clamp": 1 << 19, "step": 1 << 16, "bond": BOND, "silencePenalty": BOND // 20, "minMembers": 3,
     "demandWindow": 10, "demandBond": 10**16, "rule": 0, "weighted": False, "trimBps": 2_000, "weightCap": 4_095,
     "weightShift": 9, "unmaskWindow": 20, "closed": False,
 }  # fmt: skip
@@ -62,7 +62,7 @@ def artefacts() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def chain_url() -> Iterator[str]:
-    with anvil() as url:
+    with anvil(start=DEFAULT_END_MS // 1000) as url:
         yield url
 
 
@@ -148,10 +148,12 @@ class Lab:
         return self.client.snapshot().version
 
 
-@pytest.fixture(scope="session")
-def tape(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("tape") / "tape.parquet"
-    write_parquet(generate(seed=3, hours=6, snapshots=2), path)
+@pytest.fixture
+def tape(chain: Web3, tmp_path: Path) -> Path:
+    """It ends when the chain begins."""
+    path = tmp_path / "tape.parquet"
+    now = chain.eth.get_block("latest")["timestamp"]
+    write_parquet(generate(seed=3, hours=6, snapshots=2, end_ms=1000 * now), path)
     return path
 
 
@@ -173,7 +175,7 @@ def lab(
 ) -> Iterator[Lab]:
     monkeypatch.setenv("FEDVOL_PASSWORD", PASSWORD)
     founder = chain.eth.accounts[0]
-    spec = ssvi_spec()
+    spec = mixture_spec()
     token = deploy("BondToken", founder)
     feeds = [deploy("SettableFeed", founder, 8, price) for price in (60_000 * 10**8, 3_000 * 10**8)]
     codes = [deploy("Federation", deploy("Rulebook").address).address] + [
@@ -188,12 +190,13 @@ def lab(
         "dimension": spec.dimension,
         "genesis": pack_model(build(spec).initial_weights()),
         "markets": [
-            (name.encode().ljust(32, b"\0"), feed.address, 3_600)
+            (name.encode().ljust(32, b"\0"), feed.address, 3_600, "0x" + "00" * 20, 0)
             for name, feed in zip(spec.markets, feeds, strict=True)
         ],
-        "pillarSeconds": list(spec.pillars),
+        "pillars": spec.pillars,
         "fractionBits": spec.fraction_bits,
         "maxModelAge": 7 * 86_400,
+        "bounds": (500, 40_000, 20_000),
         "params": PARAMS | rounds,
         "admin": founder,
         "guardian": founder,

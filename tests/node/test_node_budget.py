@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from fedvol.chain.federation import Phase
 from fedvol.cli import app
 from fedvol.errors import ConfigError, TapeError
+from fedvol.learning.model import Opening
 from fedvol.learning.privacy import Privacy, epsilon_spent
 from fedvol.market.synthetic import DEFAULT_END_MS, generate, write_parquet
 from fedvol.node.budget import Account, Budget, BudgetSpent, account
@@ -160,6 +161,9 @@ def test_a_bad_budget_is_refused_in_one_line(tmp_path: Path, extra: str, words: 
 # ---------------------------------------------------------------------- the trainer
 
 
+OPENING = Opening(DEFAULT_END_MS // 1000)
+
+
 def trainer(lab: Lab, tape: Path | None = None, at_ms: float = DEFAULT_END_MS, **change: Any) -> Trainer:
     config = lab.config(1, privacy=SECTION | change)
     spec = lab.client.deployment.spec
@@ -169,8 +173,8 @@ def trainer(lab: Lab, tape: Path | None = None, at_ms: float = DEFAULT_END_MS, *
 def test_a_desk_without_rows_sends_noise(lab: Lab) -> None:
     late = trainer(lab, at_ms=DEFAULT_END_MS + 7 * 86_400_000)
     assert len(late.rows()) == 0
-    update = unpack_update(late.update(lab.client.model(1), MEAN, b"s" * 32), 32)
-    assert np.count_nonzero(update) > 28
+    update = unpack_update(late.update(lab.client.model(1), OPENING, MEAN, b"s" * 32), 160)
+    assert np.count_nonzero(update) > 140
     assert len(trainer(lab).rows()) > 0
 
 
@@ -190,15 +194,12 @@ def test_a_tape_whose_rows_hang_together_is_refused(lab: Lab, tmp_path: Path) ->
         trainer(lab, tmp_path / "gaps.parquet").rows()
 
 
-def test_weight_lanes_need_a_share_of_the_budget(lab: Lab) -> None:
+def test_weight_lanes_say_nothing_of_the_tape(lab: Lab) -> None:
     weighted, model = replace(MEAN, weighted=True), lab.client.model(1)
-    with pytest.raises(ConfigError, match="weighted = true"):
-        trainer(lab).update(model, weighted, b"s" * 32)
-    with pytest.raises(ConfigError, match="weighted = false"):
-        trainer(lab, weighted=True).update(model, MEAN, b"s" * 32)
-    empty = trainer(lab, at_ms=DEFAULT_END_MS + 7 * 86_400_000, weighted=True)
-    _, lanes = unpack_weighted(empty.update(model, weighted, b"s" * 32), 32)
-    assert 4 < np.count_nonzero(lanes) < 28
+    full, empty = (trainer(lab, at_ms=DEFAULT_END_MS + days * 86_400_000) for days in (0, 7))
+    said = [unpack_weighted(each.update(model, OPENING, weighted, b"s" * 32), 160)[1] for each in (full, empty)]
+    assert (said[0] == said[1]).all()
+    assert said[0].any()
 
 
 # ---------------------------------------------------------------------- whole rounds

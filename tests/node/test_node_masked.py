@@ -50,7 +50,8 @@ def plain_update(lab: Lab, node: Node, number: int, version: int = 1) -> np.ndar
     seed = lab.client.events("RoundDrawn", s.block, round=number)[-1]["args"]["seed"]
     where = RoundId(lab.client.deployment.chain_id, lab.client.federation.address, number, seed)
     secret = round_secret(node._account, repr(where).encode())
-    data = node.acts._trainer.update(lab.client.model(version), Rule.from_params(s.params), secret)
+    start, opening = node.acts._opening(replace(s, version=version))
+    data = node.acts._trainer.update(start, opening, Rule.from_params(s.params), secret)
     return unpack_update(data, node.acts._trainer.spec.dimension)
 
 

@@ -14,6 +14,7 @@ from scripts._anvil import free_port
 from fedvol.chain.federation import Phase, Reveal
 from fedvol.chain.outbox import NoFunds, WouldRevert
 from fedvol.errors import ChainError, ConfigError, FedvolError, KeyfileError, StorageError, TapeError
+from fedvol.learning.model import Opening
 from fedvol.market.holdout import split_holdout, window
 from fedvol.market.tape import load_tape
 from fedvol.node.daemon import open_node, passes
@@ -25,6 +26,8 @@ from fedvol.protocol.vector import pack_model, pack_update, unpack_model, unpack
 from fedvol.storage import LocalFolder, open_storage
 from tests.node.conftest import BOND, PARAMS, Lab
 
+D = 160
+"""Weights of the lab\'s model."""
 MEAN = Rule.from_params(PARAMS)
 
 
@@ -37,12 +40,12 @@ def test_three_nodes_train_a_model_that_anybody_can_recompute(lab: Lab) -> None:
     reveals = lab.client.reveals(1, lab.client.snapshot().block)
     storage = open_storage(str(lab.folder / "storage"))
     vectors = [storage.get(r.content_id) for r in reveals]
-    updates = np.array([unpack_update(data, 32) for data in vectors])
-    expected = apply(MEAN, unpack_model(before, 32), vectors)
+    updates = np.array([unpack_update(data, D) for data in vectors])
+    expected = apply(MEAN, unpack_model(before, D), vectors)
     assert len(reveals) == 3
     assert updates.any(axis=1).all()
-    assert np.array_equal(unpack_model(lab.client.model(2), 32), expected)
-    assert not np.array_equal(expected, unpack_model(before, 32))
+    assert np.array_equal(unpack_model(lab.client.model(2), D), expected)
+    assert not np.array_equal(expected, unpack_model(before, D))
     assert all(vault_bond == BOND for vault_bond in (m.bond for m in lab.client.members(lab.client.snapshot())))
 
 
@@ -122,7 +125,7 @@ def test_a_model_needs_every_counted_vector_and_names_whose_is_missing(tmp_path:
     good, long = pack_update(np.full(32, 1000)), pack_update(np.ones(40, dtype=np.int64))
     one, two = revealed("0xA", storage.put(good)), revealed("0xB", storage.put(long))
     combined = aggregate(model, MEAN, [one], {"0xA": good}, 32)
-    assert np.array_equal(unpack_model(combined.model, 32), np.arange(32) + 2000)
+    assert np.array_equal(unpack_model(combined.model, 32), np.arange(32) + 1000)
     with pytest.raises(NothingToPropose):
         aggregate(model, MEAN, [], {}, 32)
     with pytest.raises(StorageError, match="0xB cannot be used: 160 bytes, not 128"):
@@ -137,12 +140,14 @@ def test_training_repeats_to_the_byte_and_keeps_the_bound(lab: Lab) -> None:
     def trainer() -> Trainer:
         return Trainer(spec, config.tape, config.training, desk="btc-mid")
 
-    model = lab.client.model(1)
-    one = trainer().update(model, MEAN, b"s" * 32)
-    assert one == trainer().update(model, MEAN, b"s" * 32)
-    assert one != trainer().update(model, MEAN, b"t" * 32)
-    assert np.abs(unpack_update(one, 32)).max() > 2000
-    assert np.abs(unpack_update(trainer().update(model, replace(MEAN, clamp=2000), b"s" * 32), 32)).max() == 2000
+    model, opening = lab.client.model(1), Opening(lab.client.snapshot().time)
+    one = trainer().update(model, opening, MEAN, b"s" * 32)
+    assert one == trainer().update(model, opening, MEAN, b"s" * 32)
+    assert one != trainer().update(model, opening, MEAN, b"t" * 32)
+    assert np.abs(unpack_update(one, D)).max() > 2000
+    assert (
+        np.abs(unpack_update(trainer().update(model, opening, replace(MEAN, clamp=2000), b"s" * 32), D)).max() == 2000
+    )
 
 
 def test_held_out_rows_never_train(lab: Lab) -> None:

@@ -63,7 +63,7 @@ def mint(lab: Lab, node: Node, amount: int) -> None:
 
 def propose_wrong(lab: Lab, liar: Node, change: Callable[[list[int]], None]) -> bytes:
     s = lab.client.snapshot(liar._account.address)
-    weights = unpack_model(aggregate_now(lab.client, liar._sight.bytes, s, 32, 1).model, 32)
+    weights = unpack_model(aggregate_now(lab.client, liar._sight.bytes, s, 160, 1).model, 160)
     change(weights)
     model = pack_model(weights)
     send(lab, lab.client.federation.functions.propose(model, 0), liar._account.address)

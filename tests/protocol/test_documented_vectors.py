@@ -16,7 +16,20 @@ import pandas as pd
 import pytest
 
 from fedvol.market.holdout import row_hash, split_holdout
-from fedvol.protocol import black76, cluster, fixedpoint, grumpkin, mask, poseidon2, rule, ssvi, surface, vector
+from fedvol.protocol import (
+    black76,
+    cluster,
+    fixedpoint,
+    grumpkin,
+    listing,
+    mask,
+    mixture,
+    poseidon2,
+    rule,
+    ssvi,
+    surface,
+    vector,
+)
 from fedvol.protocol.commitment import COMMIT_TYPEHASH, RoundId, commitment, round_seed
 from fedvol.protocol.seat import seat
 from fedvol.storage.cid import cid_of
@@ -90,11 +103,10 @@ def hash_of_row(share: float, **row: Any) -> dict[str, Any]:
 def constants() -> dict[str, Any]:
     numbers = {name: getattr(fixedpoint, name) for name in ("LN2", "INV_LN2", "INV_SQRT_2PI", "SQRT2_Q64")}
     rows = {name: getattr(fixedpoint, name) for name in ("LN_P", "LN_Q", "EXP_P", "EXP_Q", "MILLS_P", "MILLS_Q")}
-    return (
-        {name: str(value) for name, value in numbers.items()}
-        | {"MAX_RHO": str(surface.MAX_RHO)}
-        | {name: [str(value) for value in row] for name, row in rows.items()}
-    )
+    numbers |= {"MOST_SLOPE": surface.MOST_SLOPE, "MOST_SHOCK": surface.MOST_SHOCK}
+    return {name: str(value) for name, value in numbers.items()} | {
+        name: [str(value) for value in row] for name, row in rows.items()
+    }
 
 
 def functions(sqrt: str, ln_ratio: list[str], exp: str, mills: str) -> dict[str, str]:
@@ -106,22 +118,53 @@ def functions(sqrt: str, ln_ratio: list[str], exp: str, mills: str) -> dict[str,
     }
 
 
+def expiries(as_of: int, count: int) -> dict[str, list[int]]:
+    return {"expiries": listing.expiries(as_of, count)}
+
+
+def carry(
+    weights: list[int], markets: int, pillars: int, width: int, tail: int, before: int, later: int
+) -> dict[str, list[int]]:
+    carried = listing.carry(np.array(weights), markets, pillars, width, tail, before, later)
+    return {"weights": carried.tolist()}
+
+
+def chart(weights: list[int], tenors: list[int], fraction_bits: int) -> dict[str, Any]:
+    slices = surface.chart(weights, tenors, fraction_bits)
+    packed = [pillar.theta << 56 | pillar.p << 28 | pillar.c for both in zip(*slices, strict=True) for pillar in both]
+    return {"slices": slices_as_lists(slices), "packed": f"0x{''.join(f'{pillar:024x}' for pillar in packed)}"}
+
+
+def slices_as_lists(slices: list[list[surface.Pillar]]) -> list[list[list[int]]]:
+    return [[list(pillar) for pillar in pillars] for pillars in slices]
+
+
+def clock(betas: list[int], fraction_bits: int, moves: list[list[str]], tenors: list[int]) -> dict[str, Any]:
+    g = surface.shock(betas, fraction_bits, [(int(now), int(then)) for now, then in moves])
+    return {"g": str(g), "moments": [str(surface.moment_of(tenor, g)) for tenor in tenors]}
+
+
+def deviation(variances: list[str], k: str) -> dict[str, str]:
+    return {"deviation": str(mixture.deviation(*(int(variance) for variance in variances), int(k)))}
+
+
 def quote(
-    weights: list[int], pillars: list[int], fraction_bits: int, seconds: int, forward: str, strike: str
+    slices: list[list[list[int]]], tenors: list[int], g: str, tenor: int, elapsed: int, forward: str, strike: str
 ) -> dict[str, Any]:
     """As `PricingEngine` composes the libraries."""
-    slice_ = surface.slice_at(weights, pillars, fraction_bits, seconds)
+    moment, left = surface.moment_of(tenor, int(g)), tenor - elapsed
     k = fixedpoint.ln_ratio(int(strike), int(forward))
-    variance = ssvi.total_variance(*slice_, k)
-    sigma, deviation = ssvi.implied_vol(variance, seconds), fixedpoint.sqrt(variance << fixedpoint.SCALE)
-    terms = black76.terms(int(forward), int(strike), k, deviation)
-    greeks = black76.greeks(int(forward), terms.density, deviation, sigma, seconds)
+    at = [surface.slice_at([surface.Pillar(*row) for row in rows], tenors, moment) for rows in slices]
+    variances = [ssvi.total_variance(slice_, k) * left // tenor for slice_ in at]
+    dev = mixture.deviation(*variances, k)
+    sigma = fixedpoint.sqrt(dev * dev * black76.YEAR // left)
+    terms = black76.terms(int(forward), int(strike), k, dev)
+    greeks = black76.greeks(int(forward), terms.density, dev, sigma, left)
     found = {
-        **slice_._asdict(),
         "k": k,
-        "variance": variance,
+        "moment": moment,
+        "deviation": dev,
         "sigma": sigma,
-        "deviation": deviation,
         "density": terms.density,
         "quote": {
             "iv": _wad(sigma),
@@ -131,8 +174,8 @@ def quote(
             **greeks._asdict(),
         },
     }
-    logs = [str(surface.log_maturity(pillar)) for pillar in pillars]
-    return {"log_maturities": logs} | _as_text(found)
+    rows = [[str(x) for x in slice_] for slice_ in at]
+    return {"slices": rows, "variances": [str(variance) for variance in variances]} | _as_text(found)
 
 
 def _wad(x: int) -> int:
@@ -222,6 +265,11 @@ TWINS = {
     "row_hash": hash_of_row,
     "constants": constants,
     "functions": functions,
+    "expiries": expiries,
+    "carry": carry,
+    "chart": chart,
+    "clock": clock,
+    "deviation": deviation,
     "quote": quote,
 }
 

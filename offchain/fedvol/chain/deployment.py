@@ -34,6 +34,7 @@ class Deployment:
     timelock: str
     block: int
     feeds: dict[str, str] = field(default_factory=dict)
+    vol_feeds: dict[str, str] = field(default_factory=dict)
     spec: dict[str, Any] = field(default_factory=dict)
 
     @classmethod

@@ -201,7 +201,7 @@ class FederationClient:
             clock = Clock(Phase(stage), *fields)
             proposal = Proposal(*view.proposal().call(**at))
             params = self._params(clock, proposal, at)
-            version, _, published_at = self.registry.functions.current().call(**at)
+            version, _, published_at, _ = self.registry.functions.current().call(**at)
             members, joining = view.memberCounts().call(**at)
             return Snapshot(
                 block=head["number"],

@@ -13,8 +13,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from web3 import Web3
 
 from fedvol.errors import ConfigError
+from fedvol.protocol.listing import MAX_PILLARS
 from fedvol.protocol.mask import MOST_CLAIMS
 from fedvol.protocol.roll import MOST_SEATS, least_survivors
+from fedvol.protocol.surface import weights_of
 from fedvol.protocol.vector import BIAS, MAX_DIMENSION, MAX_NODES
 
 
@@ -48,13 +50,12 @@ class _Strict(BaseModel):
 class ModelPlan(_Strict):
     plugin: str
     markets: list[str] = Field(min_length=1)
-    pillar_days: list[int] = Field(min_length=1)
+    pillars: int = Field(ge=1, le=MAX_PILLARS)
     fraction_bits: int = Field(ge=8, le=28)
     max_model_age: int = Field(ge=1, lt=2**32)
-
-    @property
-    def pillar_seconds(self) -> list[int]:
-        return [86_400 * days for days in self.pillar_days]
+    least_vol_bps: int = Field(ge=1, lt=2**32)
+    most_vol_bps: int = Field(ge=1, lt=2**32)
+    most_move_bps: int = Field(gt=10_000, lt=2**32)
 
     @model_validator(mode="after")
     def _check(self) -> ModelPlan:
@@ -62,8 +63,8 @@ class ModelPlan(_Strict):
             raise ValueError("markets: each is named once")
         if any(not 0 < len(name.encode()) <= 32 for name in self.markets):
             raise ValueError("markets: a name takes 1 to 32 bytes")
-        if any(b <= a for a, b in zip([0, *self.pillar_days], self.pillar_days, strict=False)):
-            raise ValueError("pillar_days: positive and strictly increasing")
+        if self.least_vol_bps >= self.most_vol_bps:
+            raise ValueError("least_vol_bps: must be below most_vol_bps")
         return self
 
 
@@ -113,10 +114,10 @@ class RulePlan(_Strict):
     """How updates combine: see `fedvol.protocol.rule`."""
 
     kind: Literal["mean", "median", "trimmed-mean"] = "mean"
-    weighted: bool = False
+    weighted: bool = True
     trim_bps: int = Field(default=2_000, ge=0, lt=5_000)
-    weight_cap: int = Field(default=4_095, ge=1, lt=BIAS)
-    weight_shift: int = Field(default=9, ge=0, le=23)
+    weight_cap: int = Field(default=2**18, ge=1, lt=BIAS)
+    weight_shift: int = Field(default=18, ge=0, le=23)
 
     def params(self) -> dict[str, int]:
         return {"rule": RULE_KINDS.index(self.kind)} | {
@@ -150,9 +151,14 @@ class GovernancePlan(_Strict):
 
 
 class FeedPlan(_Strict):
+    """A market's index feed and, where there is one, the feed of a vol index such as DVOL."""
+
     address: Address
     max_age: int = Field(ge=1, lt=2**32)
     local_price: float | None = Field(default=None, gt=0, lt=1e12)
+    vol_address: Address = ""
+    vol_max_age: int = Field(default=86_400, ge=1, lt=2**32)
+    local_vol: float | None = Field(default=None, gt=0, lt=1e6)
 
 
 class FederationPlan(_Strict):
@@ -245,8 +251,8 @@ def load_plan(path: Path | str) -> FederationPlan:
         raise ConfigError(
             f"{path}: {where + ': ' if where else ''}{first['msg']}.", "Compare it with federations/local.toml."
         ) from error
-    if plan.model.plugin != "ssvi-pillars":
-        raise ConfigError(f"{path}: no model plug-in {plan.model.plugin!r}.", "Use ssvi-pillars.")
-    if len(plan.model.markets) * (len(plan.model.pillar_days) + 2) > MAX_DIMENSION:
+    if plan.model.plugin != "ssvi-mixture":
+        raise ConfigError(f"{path}: no model plug-in {plan.model.plugin!r}.", "Use ssvi-mixture.")
+    if len(plan.model.markets) * weights_of(plan.model.pillars) > MAX_DIMENSION:
         raise ConfigError(f"{path}: the model has too many weights.", f"At most {MAX_DIMENSION}.")
     return plan

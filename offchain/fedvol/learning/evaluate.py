@@ -12,7 +12,7 @@ from fedvol.learning.rows import POINTS, Rows
 from fedvol.learning.settings import Settings
 
 if TYPE_CHECKING:
-    from fedvol.learning.model import Model
+    from fedvol.learning.model import Model, Opening
 
 MATURITY_DAYS = {
     "to 7 days": (0, 7),
@@ -33,17 +33,21 @@ def report(vols: ArrayLike, rows: Rows, markets: Sequence[str]) -> dict[str, obj
         markets: names of the market indices.
 
     Returns:
-        `rows` (count), `rmse`, `by_market`, `by_maturity` (name → RMSE), `put_wing`; JSON takes it as it is.
+        `rows` (count), `rmse`, `by_market`, `by_maturity` (name → RMSE), `put_wing`, `put_wing_bias` (mean error
+        there); JSON takes it as it is.
     """
-    squares = (POINTS * (np.broadcast_to(np.asarray(vols, dtype=np.float64), rows.iv.shape) - rows.iv)) ** 2
+    errors = POINTS * (np.broadcast_to(np.asarray(vols, dtype=np.float64), rows.iv.shape) - rows.iv)
+    squares = errors**2
     days = rows.T * 365
     bands = {name: (days > low) & (days <= high) for name, (low, high) in MATURITY_DAYS.items()}
+    put_wing = rows.k <= PUT_WING * rows.iv * np.sqrt(rows.T)
     return {
         "rows": len(rows),
         "rmse": _root_mean(squares),
         "by_market": {name: _root_mean(squares[rows.market == i]) for i, name in enumerate(markets)},
         "by_maturity": {name: _root_mean(squares[band]) for name, band in bands.items()},
-        "put_wing": _root_mean(squares[rows.k <= PUT_WING * rows.iv * np.sqrt(rows.T)]),
+        "put_wing": _root_mean(squares[put_wing]),
+        "put_wing_bias": float(errors[put_wing].mean()) if put_wing.any() else None,
     }
 
 
@@ -52,12 +56,14 @@ def flat_vol(rows: Rows) -> float:
     return float(np.average(rows.iv, weights=rows.weight))
 
 
-def train_alone(model: Model, rows: Rows, rounds: int, seed: bytes, settings: Settings) -> NDArray[np.float64]:
+def train_alone(
+    model: Model, opening: Opening, rows: Rows, rounds: int, seed: bytes, settings: Settings
+) -> NDArray[np.float64]:
     """Float weights that one desk reaches by itself with as many local steps as `rounds` rounds of a
     federation, from the initial weights. Given everybody's rows, it is central training."""
     weights = model.spec.to_float(model.initial_weights())
     for number in range(rounds):
-        weights = model.train(weights, rows, seed + number.to_bytes(4, "big"), settings)
+        weights = model.train(weights, opening, rows, seed + number.to_bytes(4, "big"), settings)
     return weights
 
 

@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 UNIT = "one trade"
 
 LARGEST_DELTA = 1e-3
-WEIGHTS_NOISE = 2.0
-"""Noise of the weight lanes over that of all steps of a round taken together: they cost a fifth of its loss."""
-FASTEST, FASTEST_ROUNDS = 5e-3, 12
+FASTEST, FASTEST_ROUNDS = 0.5, 12
 _TOLERANCE = 1e-3
 
 
@@ -36,7 +34,7 @@ class Charge:
         steps: noisy sums.
         rate: probability with which each row is in a sum.
         noise: standard deviation of the noise, in the most that one row can add to a sum (its clip).
-        weights_noise: the same of the one sum that the weight lanes are made of; 0 where there are none.
+        weights_noise: the same of one more sum of all rows, which earlier versions made weight lanes of; 0 where none.
     """
 
     steps: int
@@ -49,8 +47,8 @@ class Charge:
 class Privacy:
     """A budget, and how local training keeps it. Every value is public: none may be chosen by looking at the tape.
 
-    The defaults were tuned at epsilon 2 over 12 rounds on four made-up markets of six desks with about 560 rows. Rates
-    from 0.2 to 1 came out alike: what sampling saves in noise, it loses in rows.
+    The defaults were tuned at epsilon 2 over 12 rounds on real quotes of six desks, some 140 rows each;
+    benchmarks/README.md says which, and judges on others.
 
     Args:
         epsilon: the most that one trade may change the odds of anything anybody sees, as a logarithm, over all rounds.
@@ -59,14 +57,14 @@ class Privacy:
         noise: standard deviation of the noise in units of `clip`. The budget then lasts as long as it lasts.
         steps: noisy steps a round.
         rate: probability with which each row is in a step, (0, 1].
-        clip: longest pull of one row, L2, in vol points² per weight unit.
-        batch: rows that a step's sum is divided by, whatever their true number: about as many as a busy desk of the
+        clip: longest pull of one row, L2, in vol points, in the coordinates of `fedvol.learning.private.evened`.
+        batch: rows that are taken to curve the misfit, whatever their true number: about as many as a busy desk of the
             federation is known to have in its window. A desk with fewer moves less, one with many more overshoots.
-        learning_rate: of plain gradient descent, in weight units² per vol point². By default 0.005 up to 12 rounds,
-            then less in proportion: else noise goes on shaking a surface that has arrived. See `pace`.
-        weighted: updates carry weight lanes, which cost their share.
-        weights_clip: most that one row adds to the weight lanes, L2, in vol² per weight unit².
-        smoothing: as in `Settings`, between all neighbouring levels; the rows may not say where.
+        learning_rate: share of a whole step of Gauss and Newton. By default a half up to 12 rounds, then less in
+            proportion: else noise goes on shaking a surface that has arrived. See `pace`.
+        smoothing: pull between neighbouring expiries, over that of ordinary training.
+        prior: rows' worth of curvature that every weight has at least; noise along weights that no quote tells apart
+            is held by it.
 
     Raises:
         ConfigError: a value with which privacy means nothing.
@@ -76,17 +74,16 @@ class Privacy:
     delta: float = 1e-5
     rounds: int | None = None
     noise: float | None = None
-    steps: int = 5
+    steps: int = 1
     rate: float = 1.0
-    clip: float = 20.0
+    clip: float = 1.5
     batch: float = 100.0
     learning_rate: float | None = None
-    weighted: bool = False
-    weights_clip: float = 0.25
-    smoothing: float = 2.0
+    smoothing: float = 2000.0
+    prior: float = 0.01
 
     def __post_init__(self) -> None:
-        for name in ("epsilon", "delta", "steps", "rate", "clip", "batch", "weights_clip"):
+        for name in ("epsilon", "delta", "steps", "rate", "clip", "batch", "prior"):
             self._need(name, _finite(getattr(self, name)) and getattr(self, name) > 0, "a positive, finite number")
         self._need("smoothing", _finite(self.smoothing) and self.smoothing >= 0, "a finite number, zero or more")
         self._need("delta", self.delta <= LARGEST_DELTA, f"at most {LARGEST_DELTA:g}, below 1 / number of trades")
@@ -108,8 +105,8 @@ class Privacy:
             ConfigError: no noise keeps such a budget.
         """
         if self.noise is not None:
-            return _charge(self.steps, self.rate, self.noise, self.weighted)
-        return _least_noise(self.epsilon, self.delta, self.rounds, self.steps, self.rate, self.weighted)
+            return _charge(self.steps, self.rate, self.noise)
+        return _least_noise(self.epsilon, self.delta, self.rounds, self.steps, self.rate)
 
     @property
     def pace(self) -> float:
@@ -137,12 +134,12 @@ def _epsilon(counts: tuple[tuple[Charge, int], ...], delta: float) -> float:
     return float(accountant.get_epsilon(delta)) if counts else 0.0
 
 
-def _charge(steps: int, rate: float, noise: float, weighted: bool) -> Charge:
-    return Charge(steps, rate, noise, WEIGHTS_NOISE * noise / (rate * math.sqrt(steps)) if weighted else 0.0)
+def _charge(steps: int, rate: float, noise: float) -> Charge:
+    return Charge(steps, rate, noise)
 
 
 @cache
-def _least_noise(epsilon: float, delta: float, rounds: int, steps: int, rate: float, weighted: bool) -> Charge:
+def _least_noise(epsilon: float, delta: float, rounds: int, steps: int, rate: float) -> Charge:
     from dp_accounting.mechanism_calibration import (
         ExplicitBracketInterval,
         LowerEndpointAndGuess,
@@ -156,10 +153,10 @@ def _least_noise(epsilon: float, delta: float, rounds: int, steps: int, rate: fl
 
     def search(bracket: ExplicitBracketInterval | LowerEndpointAndGuess) -> Charge:
         def event(noise: float) -> DpEvent:
-            return _event(_charge(steps, rate, noise, weighted), rounds)
+            return _event(_charge(steps, rate, noise), rounds)
 
         noise = float(calibrate_dp_mechanism(PLDAccountant, event, epsilon, delta, bracket, tol=_TOLERANCE * guess))
-        return _charge(steps, rate, noise, weighted)
+        return _charge(steps, rate, noise)
 
     try:
         return search(ExplicitBracketInterval(guess / 2, guess * 2))

@@ -12,9 +12,9 @@ from fedvol.learning.model import ModelSpec
 from fedvol.protocol.rule import Rule
 from fedvol.protocol.vector import BIAS
 
-CURVATURE_UNITS = 16
-"""Weight lanes count in sixteenths: a row that moves one to one with a weight adds 16. The default cap of 4,095 is
-reached at 256 such rows, so that no desk outweighs all others by the length of its tape."""
+CURVATURE_UNITS = 4096
+"""What a row that moves one to one with a weight adds to its weight lane. A cap of 2^18 is reached at 64 such rows, so
+that no desk outweighs all others by the length of its tape; what neighbours say, 2e-4 of a row, is still a number."""
 
 
 Integers = NDArray[np.int64]
@@ -65,7 +65,8 @@ def to_weighted(update: Integers, curvature: ArrayLike, rule: Rule, seed: bytes)
 
     Args:
         update: d moves, |u| <= clamp.
-        curvature: d numbers >= 0, how much the desk's rows say about each weight: `fedvol.learning.training.curvature`.
+        curvature: d numbers >= 0, how much the desk's rows say about each weight:
+        `fedvol.learning.model.Model.curvature`.
 
     Raises:
         WireError: a curvature that is negative or not finite.

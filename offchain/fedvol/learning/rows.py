@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -30,7 +31,8 @@ class Rows:
     Args:
         market: index into the spec's markets, int64.
         k: ln(strike / forward).
-        T: years of 365 days to expiry, positive.
+        T: years of 365 days to expiry when it was observed, positive.
+        expiry: unix seconds.
         iv: fraction, 0.45 = 45%.
         weight: influence in training, in (0, 1].
         dropped: reason → number of tape rows that are not here.
@@ -39,16 +41,23 @@ class Rows:
     market: NDArray[np.int64]
     k: NDArray[np.float64]
     T: NDArray[np.float64]
+    expiry: NDArray[np.int64]
     iv: NDArray[np.float64]
     weight: NDArray[np.float64]
     dropped: dict[str, int] = field(default_factory=dict)
+
+    COLUMNS: ClassVar = ("market", "k", "T", "expiry", "iv", "weight")
 
     def __len__(self) -> int:
         return self.k.size
 
     def select(self, which: NDArray[np.bool_] | NDArray[np.int64]) -> Rows:
         """The rows that a mask or an index names, in that order."""
-        return Rows(self.market[which], self.k[which], self.T[which], self.iv[which], self.weight[which])
+        return Rows(*(getattr(self, name)[which] for name in self.COLUMNS))
+
+    def after(self, as_of: int) -> Rows:
+        """The rows of options that live on at a time (unix seconds)."""
+        return self if np.all(self.expiry > as_of) else self.select(self.expiry > as_of)
 
 
 def rows_from_tape(frame: pd.DataFrame, markets: Sequence[str]) -> Rows:
@@ -66,6 +75,7 @@ def rows_from_tape(frame: pd.DataFrame, markets: Sequence[str]) -> Rows:
     with np.errstate(divide="ignore", invalid="ignore"):
         k, T = features(frame)
     market = pd.Index(markets).get_indexer(frame["market"].astype(str)).astype(np.int64)
+    expiry = frame["expiry_ms"].to_numpy(np.int64) // 1000
     is_call, iv = frame["is_call"].to_numpy(bool), frame["iv"].to_numpy(np.float64)
 
     keep, dropped = np.ones(len(frame), dtype=bool), {}
@@ -82,8 +92,8 @@ def rows_from_tape(frame: pd.DataFrame, markets: Sequence[str]) -> Rows:
 
     kept = np.flatnonzero(keep)
     order = kept[np.lexsort([column[kept] for column in (iv, is_call, k, T, market)])]
-    market, k, T, iv = (column[order] for column in (market, k, T, iv))
+    market, k, T, expiry, iv = (column[order] for column in (market, k, T, expiry, iv))
     deviation = iv * np.sqrt(T)
     d1 = deviation / 2 - k / deviation
     weight = np.clip(np.exp(-d1 * d1 / 2) / FULL_VEGA, LEAST_WEIGHT, 1.0)
-    return Rows(market, k, T, iv, weight, dropped)
+    return Rows(market, k, T, expiry, iv, weight, dropped)

@@ -6,80 +6,67 @@ import hashlib
 from collections.abc import Callable
 
 import numpy as np
-import torch
-from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
-from torch.nn.functional import huber_loss
+from numpy.typing import NDArray
 
 from fedvol.learning.rows import POINTS, Rows
 from fedvol.learning.settings import Settings
 
-Surface = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
-"""(weights, market, k, T) → implied vols, differentiable in the weights."""
+Floats = NDArray[np.float64]
 
-Penalty = Callable[[Tensor], Tensor]
-"""weights → a number ≥ 0, for what rows leave open."""
+See = Callable[[Floats], tuple[Floats, Floats]]
+"""weights → (vols of n rows, their slopes in the d weights, (n, d))."""
 
 
-def fit(
-    surface: Surface, penalty: Penalty, weights: ArrayLike, rows: Rows, seed: bytes, settings: Settings
-) -> NDArray[np.float64]:
-    """Adam on: the rows' weighted mean Huber misfit in vol points + smoothing · penalty + proximal · |move|²
-    / 2.
+def fit(see: See, start: Floats, iv: Floats, weight: Floats, smoothness: Floats, settings: Settings) -> Floats:
+    """A few steps of Levenberg and Marquardt on: the rows' weighted Huber misfit + prior / 2 · |move|² + w' Q w / 2.
 
-    One thread, float64, no randomness but the seed's: the same arguments give the same bytes. A weight whose
-    gradient is zero throughout does not move at all, so a desk without rows returns what it was given.
+    Everything in vols as fractions, so that a row that moves one to one with a weight counts 1 beside `prior` and Q. No
+    randomness: the same arguments give the same bytes on one machine.
+
+    Args:
+        iv, weight: n vols and their weights.
+        smoothness: Q, (d, d), what neighbours pull.
+
+    Source: Marquardt, "An algorithm for least-squares estimation of nonlinear parameters", 1963; Huber's weights by
+    iteration as in Holland and Welsch, "Robust regression using iteratively reweighted least-squares", 1977.
     """
-    torch.set_num_threads(1)
-    start = torch.tensor(np.asarray(weights, dtype=np.float64))
-    if not len(rows):
-        return start.numpy()
-    rows = _at_most(rows, settings.max_rows, seed)
-    market, k, T, iv, weight = (torch.tensor(c) for c in (rows.market, rows.k, rows.T, rows.iv, rows.weight))
-    total = float(weight.sum())
-    confidence = min(1.0, total / settings.few_rows)
+    huber = settings.huber_points / POINTS
+    unit = np.eye(start.size)
 
-    local = start.clone().requires_grad_()
-    adam = torch.optim.Adam([local], lr=settings.learning_rate, foreach=False)
-    decay = torch.optim.lr_scheduler.LambdaLR(adam, lambda step: 1 - step / settings.steps)
+    def cost(vols: Floats, weights: Floats) -> float:
+        miss = np.abs(vols - iv)
+        rows = np.where(miss < huber, miss * miss / 2, huber * (miss - huber / 2))
+        move = weights - start
+        return float(weight @ rows + settings.prior / 2 * move @ move + weights @ smoothness @ weights / 2)
+
+    here = start
+    vols, slopes = see(here)
+    least, damping = cost(vols, here), settings.damping
     for _ in range(settings.steps):
-        adam.zero_grad()
-        vols = surface(local, market, k, T)
-        misfit = huber_loss(POINTS * vols, POINTS * iv, reduction="none", delta=settings.huber_points)
-        told = torch.dot(weight, misfit) / total + settings.smoothing * penalty(local)
-        (confidence * told + settings.proximal / 2 * torch.sum((local - start) ** 2)).backward()
-        adam.step()
-        decay.step()
+        miss = vols - iv
+        pull = weight * np.minimum(1.0, huber / np.maximum(np.abs(miss), huber))
+        gradient = slopes.T @ (pull * miss) + settings.prior * (here - start) + smoothness @ here
+        curved = (slopes.T * pull) @ slopes + settings.prior * unit + smoothness
+        step = np.linalg.solve(curved + damping * unit, -gradient)
+        new_vols, new_slopes = see(here + step)
+        reached = cost(new_vols, here + step)
+        if reached < least:
+            here, vols, slopes, least = here + step, new_vols, new_slopes, reached
+            damping /= 6
+        else:
+            damping *= 10
+    return clip_move(start, here, settings.clip)
 
-    return clip_move(start, local, settings.clip)
 
-
-def clip_move(start: Tensor, local: Tensor, longest: float) -> NDArray[np.float64]:
+def clip_move(start: Floats, trained: Floats, longest: float) -> Floats:
     """The trained weights, moved at most `longest` (L2) from where they started."""
-    move = local.detach() - start
-    length = float(torch.linalg.vector_norm(move))
-    if length > longest:
-        move *= longest / length
-    return (start + move).numpy()
+    move = trained - start
+    length = float(np.linalg.norm(move))
+    return start + move * (longest / length) if length > longest else trained
 
 
-def curvature(surface: Surface, weights: ArrayLike, rows: Rows, seed: bytes, settings: Settings) -> NDArray[np.float64]:
-    """How much the rows say about each weight: the diagonal of the Gauss–Newton matrix of their weighted misfit,
-    h_j = Σᵢ weightᵢ · (∂iv_i / ∂weight_j)², with vols as fractions. Zero where no row moves with the weight.
-
-    Source: the diagonal empirical Fisher as in Matena, Raffel, "Merging models with Fisher-weighted averaging", 2022.
-    """
-    torch.set_num_threads(1)
-    start = torch.tensor(np.asarray(weights, dtype=np.float64))
-    if not len(rows):
-        return np.zeros(start.numel())
-    rows = _at_most(rows, settings.max_rows, seed)
-    market, k, T, weight = (torch.tensor(c) for c in (rows.market, rows.k, rows.T, rows.weight))
-    slopes = torch.func.jacfwd(lambda w: surface(w, market, k, T))(start)
-    return torch.mv((slopes**2).T, weight).numpy()
-
-
-def _at_most(rows: Rows, count: int, seed: bytes) -> Rows:
+def at_most(rows: Rows, count: int, seed: bytes) -> Rows:
+    """These rows, or `count` of them drawn by the seed."""
     if len(rows) <= count:
         return rows
     entropy = int.from_bytes(hashlib.sha256(b"fedvol rows of a round" + seed).digest(), "big")

@@ -6,6 +6,7 @@ import secrets
 import time
 from typing import Any
 
+import numpy as np
 import structlog
 from eth_account.signers.local import LocalAccount
 from web3.contract import Contract
@@ -27,7 +28,9 @@ from fedvol.chain.outbox import (
     ether,
     explain_revert,
 )
+from fedvol.chain.versions import as_of_version, moves, start_of
 from fedvol.errors import ChainError, ConfigError
+from fedvol.learning.model import Before, Opening
 from fedvol.node.budget import Budget
 from fedvol.node.config import NodeConfig
 from fedvol.node.decide import Act, Action, bond_to_propose
@@ -39,7 +42,7 @@ from fedvol.node.trainer import Trainer
 from fedvol.protocol.commitment import NO_ANNEX, RoundId, commitment
 from fedvol.protocol.mask import annex, mask, opening
 from fedvol.protocol.rule import Rule
-from fedvol.protocol.vector import WORD_BYTES, content_id
+from fedvol.protocol.vector import WORD_BYTES, content_id, unpack_model
 from fedvol.storage import Storage
 
 EXITS_AT_ONCE = 8
@@ -199,7 +202,7 @@ class Acts:
         started = time.monotonic()
         self._budget.charge(number, seed)
         data = self._trainer.update(
-            self._client.model(s.version, s.block),
+            *self._opening(s),
             Rule.from_params(s.params),
             round_secret(self._account, repr(where).encode()),
         )
@@ -209,6 +212,14 @@ class Acts:
         bound = commitment(where, self._account.address, content_id(data), salt, _annex(masks))
         log.info("trained", number=number, rows=len(self._trainer.rows()), seconds=round(time.monotonic() - started, 2))
         return self._journal.prepare(Prepared(number, seed, s.version, data, salt, bound))
+
+    def _opening(self, s: Snapshot) -> tuple[bytes, Opening]:
+        """What the round starts from."""
+        opened_at, spec = s.proposal.opened_at, self._trainer.spec
+        version = spec.to_float(unpack_model(self._client.model(s.version, s.block), spec.dimension))
+        as_of = as_of_version(self._client, s.version, s.block)
+        before = Before(version, as_of, np.array(moves(self._client, s.version, s.block)))
+        return start_of(self._client, s.version, opened_at, s.block), Opening(opened_at, before)
 
     def _reveal(self, s: Snapshot) -> None:
         part = self._journal.prepared(s.clock.number, s.clock.seed)

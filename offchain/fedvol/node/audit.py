@@ -12,6 +12,7 @@ import numpy as np
 from web3.exceptions import Web3Exception
 
 from fedvol.chain.federation import FederationClient, Phase, Reveal, Snapshot, Unmasking, readable
+from fedvol.chain.versions import start_of
 from fedvol.errors import ChainError, ConfigError, StorageError, WireError
 from fedvol.node.rounds import (
     Aggregate,
@@ -168,7 +169,8 @@ class _Audit:
         """The model that the round started from."""
         before = [e["args"] for e in self.client.events("RoundFinal", self.head.block)]
         version = max((e["version"] for e in before if e["round"] < self.number), default=1)
-        return self.client.model(version, self.head.block)
+        opened_at = self.client.web3.eth.get_block(self.opened["blockNumber"])["timestamp"]
+        return start_of(self.client, version, opened_at, self.head.block)
 
     @cached_property
     def right(self) -> Aggregate | StorageError:

@@ -283,8 +283,8 @@ TEMPLATE = """\
 
 # Local training of one round.
 # [training]
-# steps = 40
-# learning_rate = 0.05
+# steps = 3
+# prior = 4e-4
 
 # Differential privacy of one trade: epsilon at delta over all these rounds; then the node sits rounds out. Every value
 # is public: choose none by looking at your tape.

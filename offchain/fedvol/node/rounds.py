@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 
 from fedvol.chain.federation import Ballot, FederationClient, Reveal, Snapshot, Unmasking
+from fedvol.chain.versions import start_of
 from fedvol.errors import FedvolError, StorageError
 from fedvol.protocol import cluster
 from fedvol.protocol.cluster import ClusterSum, Member
@@ -188,7 +189,7 @@ def aggregate_now(
             f"{len(chosen)} of {expected} reveals of round {number} are {confirmations} blocks deep.",
             "Wait for the next block.",
         )
-    model, rule = client.model(s.version, s.block), Rule.from_params(s.params)
+    model, rule = start_of(client, s.version, s.proposal.opened_at, s.block), Rule.from_params(s.params)
     found = source.of(chosen, number, s.block)
     if s.roll is None:
         return aggregate(model, rule, chosen, found, dimension)

@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from fedvol.errors import ConfigError, TapeError
-from fedvol.learning.model import ModelSpec, build
+from fedvol.errors import TapeError
+from fedvol.learning.model import ModelSpec, Opening, build
 from fedvol.learning.quantize import to_update, to_weighted
 from fedvol.learning.rows import Rows, rows_from_tape
 from fedvol.learning.settings import Settings
@@ -77,31 +77,32 @@ class Trainer:
             self._cut = end_ms, self._select(self._read[1], end_ms)
         return self._cut[1]
 
-    def update(self, model: bytes, rule: Rule, secret: bytes) -> bytes:
+    def update(self, model: bytes, opening: Opening, rule: Rule, secret: bytes) -> bytes:
         """Trains from a model and packs the move.
 
         Args:
-            model: bytes of the round's model.
+            model: bytes of the model that the round starts from.
+            opening: of the round.
             rule: of the federation; its clamp bounds the move, and a weighted one also gets how sure this desk is.
             secret: 32 bytes, this node's own for this round; the same tape, model and secret give the same bytes.
 
         Raises:
-            TapeError: see `rows`.
+            TapeError: see `rows`; or no row lives on when the round opens.
             WireError: the model is not of this spec, or training diverged.
         """
         privacy = self._settings.privacy
-        if privacy is not None and privacy.weighted != rule.weighted:
-            raise ConfigError(
-                f"The federation's updates are {'' if rule.weighted else 'not '}weighted, the budget says otherwise.",
-                f"Set weighted = {str(rule.weighted).lower()} under [privacy]; the noise depends on it.",
-            )
         weights = unpack_model(model, self.spec.dimension)
         start, rows = self.spec.to_float(weights), self.rows()
-        local = self._model.train(start, rows, secret, self._settings)
+        if not len(rows.after(opening.as_of)) and privacy is None:
+            raise TapeError(
+                f"No option on {self._tape} lives on at {opening.as_of}, when the round opened.",
+                "Give a tape that is still written to.",
+            )
+        local = self._model.train(start, opening, rows, secret, self._settings)
         update = to_update(local, weights, self.spec, rule.clamp, secret)
         if not rule.weighted:
             return pack_update(update)
-        sure = self._model.curvature(start, rows, secret, self._settings)
+        sure = self._model.curvature(start, opening, rows, secret, self._settings)
         return pack_weighted(*to_weighted(update, sure, rule, secret))
 
     def _load(self) -> pd.DataFrame:

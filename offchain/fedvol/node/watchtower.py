@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import structlog
 
 from fedvol.chain.federation import DEMANDED, REVEALED, FederationClient, Phase, Reveal, Snapshot
+from fedvol.chain.versions import start_of
 from fedvol.errors import StorageError
 from fedvol.node.rounds import Aggregate, Bytes, NotDeepEnough, aggregate_now, first_wrong_word, is_vector
 from fedvol.protocol import cluster
@@ -97,6 +98,6 @@ class Watchtower:
     def _first_wrong(self, s: Snapshot, proposed: bytes, right: Aggregate) -> int | None:
         if s.roll is None:
             return first_wrong_word(proposed, right.model)
-        old, rule = self._client.model(s.version, s.block), Rule.from_params(s.params)
+        old, rule = start_of(self._client, s.version, s.proposal.opened_at, s.block), Rule.from_params(s.params)
         claims = s.proposal.voids
         return cluster.first_wrong_word(rule, s.roll.m, old, right.sums, claims, proposed, self._dimension)

@@ -1,33 +1,35 @@
 """One SSVI slice in integers. Twin of `contracts/libraries/Ssvi.sol`.
 
-Gatheral and Jacquier (2014), "Arbitrage-free SVI volatility surfaces":
-w(k) = theta/2 (1 + rho phi k + sqrt((phi k + rho)^2 + 1 - rho^2)) with phi = eta / sqrt(theta (1 + theta)), free of
-butterfly arbitrage where eta (1 + |rho|) <= 2.
+Gatheral and Jacquier, "Arbitrage-free SVI volatility surfaces", Quantitative Finance 14 (2014), in the numbers that
+make its conditions simple: theta, total variance at the money; p = theta phi (1 + rho) and c = theta phi (1 - rho),
+twice the slopes of total variance far to the right and to the left:
+
+    w(k) = (e + sqrt(e^2 + p c k^2)) / 2,  e = theta + (p - c) k / 2
+
+Homogeneous of degree one in (theta, p, c). Free of butterfly arbitrage where max(p, c) < 4 and
+max(p, c) (p + c) <= 8 theta (their theorem 4.2).
 """
 
 from __future__ import annotations
 
-from fedvol.protocol.black76 import YEAR
-from fedvol.protocol.fixedpoint import ONE, SCALE, sqrt
+from typing import NamedTuple
+
+from fedvol.protocol.fixedpoint import SCALE, sqrt
 
 
-def total_variance(theta: int, rho: int, eta: int, log_strike: int) -> int:
-    """w(k) in Q96, rounded down, from Q96 numbers.
+class Slice(NamedTuple):
+    """Q96."""
 
-    Domain: 2^-34 <= theta < 2^8, |rho| <= 0.999, 0 < eta <= 2, |log_strike| <= 10.
+    theta: int
+    p: int
+    c: int
+
+
+def total_variance(at: Slice, log_strike: int) -> int:
+    """w(k) in Q96, rounded down.
+
+    Domain: 0 < theta < 2^8, 0 < p, c < 4, |log_strike| <= 10.
     """
-    phi = (eta << SCALE) // sqrt(theta * (ONE + theta))
-    moneyness = phi * log_strike >> SCALE
-    tilted = moneyness + rho
-    root = sqrt(tilted * tilted + (ONE * ONE - rho * rho))
-    return theta * (ONE + (rho * moneyness >> SCALE) + root) >> 97
-
-
-def implied_vol(variance: int, seconds: int) -> int:
-    """sqrt(w / T) in Q96 for a total variance in Q96 below 2^16 and T = seconds / 365 days."""
-    return sqrt((variance * YEAR << SCALE) // seconds)
-
-
-def implied_vol_at(theta: int, rho: int, eta: int, log_strike: int, seconds: int) -> int:
-    """The volatility of the slice at ln(strike / forward), Q96."""
-    return implied_vol(total_variance(theta, rho, eta, log_strike), seconds)
+    e = at.theta + ((at.p - at.c) * log_strike >> SCALE + 1)
+    root = sqrt(e * e + (at.p * at.c >> SCALE) * (log_strike * log_strike >> SCALE))
+    return e + root >> 1

@@ -1,190 +1,206 @@
-"""Gradient inversion: made-up rows whose training gives the update that was seen.
+"""From an update back to rows: how many, on which expiries, at which strikes, and how far off the surface.
 
-Sources: Zhu, Liu, Han, "Deep leakage from gradients", NeurIPS 2019 (rows by matching); Geiping et al., "Inverting
-gradients", NeurIPS 2020 (cosine, Adam, restarts, the whole local training replayed). Besides matching there is an
-analytic leak: a level that no row touches does not move, so that the zeros of an update name the expiries.
+The attacker knows what every member knows: the round's weights and time, the settings, the surface. Two leaks are
+exact:
 
-The attacker knows what every member knows: the round's weights, the settings, the surface, and the public chain of some
-days before (`Prior`). The size of a trade is in no row and so in no update.
+- A weight lane is the diagonal of Gauss and Newton's matrix: a sum over rows of what each row's place alone adds. Less
+  the public smoothness it is zero on an expiry without rows, and a non-negative mixture of strikes explains the rest.
+- Training ends where forces balance. On an expiry without rows nothing pulls but the public prior and smoothness, and
+  those can be taken off the move: what is left names the expiries.
+
+What is left over is matched: strikes and misfits are bent until training them gives the vector that was seen. Sources:
+Zhu, Liu, Han, "Deep leakage from gradients", 2019; Geiping et al., "Inverting gradients", 2020 (training replayed).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
+from scipy.optimize import OptimizeResult, least_squares, nnls
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
-from torch import Tensor
 
-from fedvol.lab.leaks.replay import Replay, Tapes, row_weight
-from fedvol.learning.model import ModelSpec
-from fedvol.learning.rows import POINTS, Rows
+from fedvol.lab.leaks.scene import PLAN_RULE, Round, Seen, join
+from fedvol.learning.model import Model, ModelSpec, Opening
+from fedvol.learning.quantize import CURVATURE_UNITS
+from fedvol.learning.rows import FULL_VEGA, LEAST_WEIGHT, Rows
 from fedvol.learning.settings import Settings
-from fedvol.learning.ssvi_pillars import SHAPE_WEIGHTS
+from fedvol.protocol.black76 import YEAR
+from fedvol.protocol.listing import expiries
+from fedvol.protocol.surface import PILLAR_WEIGHTS, STATE_WEIGHTS
 
 NEAR = 0.05
-"""|k − k'| within which a row counts as found, on the same market between the same two pillars."""
+"""|k − k'| within which a row counts as found, on the same market and expiry."""
 
 EXACT = 0.001
 
-FIRST_MISFIT = 4.0
-"""Vol points by which made-up rows lie off the round's surface at first, standard deviation."""
+LATTICE = np.linspace(-3.0, 3.0, 49)
+"""Strikes that are tried first, in deviations."""
 
-STRIKE_UNIT, MISFIT_UNIT = 0.1, 4.0
-"""Of k, and vol points: what a step of 1 changes."""
+LEAST_FORCE = 3e-7
+"""What training and rounding leave unbalanced is below 1e-8, what a row leaves above 1e-6: in vol a weight unit."""
+
+REACH = 0.3
+"""Deviations by which a strike that weight lanes gave may still be off."""
+
+K_UNIT, MISFIT_UNIT = 0.1, 0.02
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 
-class Prior:
-    """Where options are quoted at all: the rows of a public chain, of which guesses are drawn."""
-
-    def __init__(self, spec: ModelSpec, chain: Rows) -> None:
-        self.spec, self.chain = spec, chain
-        self.cell = chain.market, segments(spec, chain)
-
-    def draw(self, allowed: Mask, count: int, generator: np.random.Generator) -> Rows:
-        """`count` rows of the chain in allowed cells (markets × P segments); anywhere where the chain has none."""
-        inside = np.flatnonzero(allowed[self.cell])
-        pool = inside if inside.size else np.arange(len(self.chain))
-        return self.chain.select(generator.choice(pool, count))
+def row_weight(k: Floats, T: Floats, iv: Floats) -> Floats:
+    """As `rows_from_tape` weighs a row: by its vega."""
+    deviation = iv * np.sqrt(T)
+    d1 = deviation / 2 - k / deviation
+    return np.clip(np.exp(-d1 * d1 / 2) / FULL_VEGA, LEAST_WEIGHT, 1.0)
 
 
-def segments(spec: ModelSpec, rows: Rows) -> NDArray[np.int64]:
-    """0..P-1: between which pillars an expiry lies, named by the later one; beyond the last counts as before it."""
-    return np.clip(np.searchsorted(spec.pillar_years, rows.T), 0, len(spec.pillars) - 1)
+def by_pillar(spec: ModelSpec, vector: NDArray) -> NDArray:
+    """Markets × P × 6: what hangs on the expiries in a vector of d numbers."""
+    blocks = vector.reshape(len(spec.markets), -1)[:, :-STATE_WEIGHTS]
+    return blocks.reshape(len(spec.markets), spec.pillars, PILLAR_WEIGHTS)
 
 
-def touched(spec: ModelSpec, rows: Rows) -> Mask:
-    """Markets × P: the pillars whose level the rows read."""
-    share = Replay(spec, Settings()).touched(Tapes.of([rows]))[0]
-    return (share > 0).numpy()
+def touched(spec: ModelSpec, rows: Rows, as_of: int) -> Mask:
+    """Markets × P: the expiries with rows."""
+    found = np.zeros((len(spec.markets), spec.pillars), dtype=bool)
+    place = _pillar(spec, rows, as_of)
+    found[rows.market[place >= 0], place[place >= 0]] = True
+    return found
 
 
-def moved(spec: ModelSpec, seen: Floats, noise: Floats | float = 0.0) -> Mask:
-    """Markets × P: the pillars whose level moved by more than noise does (in weight units)."""
-    return levels(spec, np.abs(seen) > noise)
+def said_by_weights(model: Model, play: Round, seen: Seen, senders: int = 1) -> Mask:
+    """Markets × P: the expiries whose weights are more than smoothness makes them, rounded."""
+    return (by_pillar(model.spec, _rows_part(model, play, seen, senders)) > senders / CURVATURE_UNITS).any(axis=2)
 
 
-def levels(spec: ModelSpec, vector: NDArray) -> NDArray:
-    """Markets × P: the levels in a vector of d weights."""
-    return vector.reshape(len(spec.markets), -1)[:, :-SHAPE_WEIGHTS]
+def said_by_moves(model: Model, play: Round, seen: Seen, settings: Settings) -> Mask:
+    """Markets × P: the expiries on which something pulls but prior and smoothness, by moves without weights."""
+    return force(model, play, seen, settings) > LEAST_FORCE
 
 
-def cells(pillars: Mask) -> Mask:
-    """Markets × P segments on which every pillar that a row there would read is in the mask."""
-    return pillars & np.pad(pillars, ((0, 0), (1, 0)), constant_values=True)[:, :-1]
+def force(model: Model, play: Round, seen: Seen, settings: Settings) -> Floats:
+    """Markets × P: what the rows must pull with where training ended, for it to have ended there; vol a weight unit."""
+    start, move = model.spec.to_float(play.weights), seen.moves / model.spec.scale
+    pull = settings.prior * move + model.smoothness(play.as_of) @ (start + move)
+    still = (by_pillar(model.spec, move) == 0).all(axis=(1, 2))
+    return np.where(still[:, None], 0.0, np.abs(by_pillar(model.spec, pull)).max(axis=2))
 
 
-def invert(
-    replay: Replay,
-    start: Floats,
-    seen: Floats,
-    guesses: Sequence[Sequence[Rows]],
-    restarts: int,
-    steps: int,
-    rate: float = 0.1,
-) -> tuple[list[list[Rows]], Floats]:
-    """Bends guessed rows until the updates they train add up to what was seen.
+def _rows_part(model: Model, play: Round, seen: Seen, senders: int) -> Floats:
+    """The weight lanes, in rows, less the smoothness of all who trade a market: on an expiry without rows it stands
+    alone, and so says how many they are."""
+    own, smooth = seen.weights / CURVATURE_UNITS, np.diag(model.smoothness(play.as_of))
+    ratio = by_pillar(model.spec, own).sum(axis=2) / by_pillar(model.spec, smooth).sum(axis=2)
+    for market, trading in enumerate(np.minimum(np.rint(ratio.min(axis=1)), senders)):
+        own[model.block(market)] -= trading * smooth[model.block(market)]
+    return np.maximum(own * model.told(), 0.0)
+
+
+def from_weights(model: Model, play: Round, seen: Seen, senders: int = 1) -> Rows:
+    """As many rows as the weight lanes are made of, at strikes that make them up; their vols are the surface's."""
+    tried = _lattice(model, play)
+    _, slopes = model.see(model.spec.to_float(play.weights), tried, play.as_of)
+    each = tried.weight[:, None] * slopes**2
+    told = _rows_part(model, play, seen, senders)
+    found = [tried.select(np.zeros(0, np.int64))]
+    for market in range(len(model.spec.markets)):
+        mine, block = np.flatnonzero(tried.market == market), model.block(market)
+        # Weighted so that small lanes, which say where the wings are, count as well.
+        scale = 1 / (np.sqrt(told[block]) + 1 / CURVATURE_UNITS)
+        amount, _ = nnls((each[np.ix_(mine, np.arange(told.size)[block])] * scale).T, told[block] * scale)
+        for expiry in np.unique(tried.expiry):
+            here = tried.expiry[mine] == expiry
+            found.append(tried.select(mine[here][_whole(amount[here])]))
+    return join(*found)
+
+
+def _whole(amount: Floats) -> NDArray[np.int64]:
+    """Indices, each as often as it stands in a mixture whose total is rounded."""
+    total = np.cumsum(amount)
+    count = int(np.rint(total[-1]))
+    return np.searchsorted(total, (np.arange(count) + 0.5) * (total[-1] / max(count, 1)))
+
+
+def from_moves(model: Model, play: Round, seen: Seen, settings: Settings, count: int) -> Rows:
+    """`count` rows, spread over the expiries that the move names, at the money and beside it."""
+    named = np.argwhere(said_by_moves(model, play, seen, settings))
+    tried = _lattice(model, play)
+    if not len(named):
+        return tried.select(np.zeros(0, np.int64))
+    listed = expiries(play.as_of, model.spec.pillars)
+    found = []
+    for number in range(count):
+        market, pillar = named[number % len(named)]
+        z = (0.0, -1.0, 1.0, -0.5, 0.5, -1.5, 1.5)[number // len(named) % 7]
+        cell = np.flatnonzero((tried.market == market) & (tried.expiry == listed[pillar]))
+        found.append(cell[np.argmin(np.abs(LATTICE - z))])
+    return tried.select(np.array(found))
+
+
+def bend(model: Model, play: Round, seen: Seen, guess: Rows, settings: Settings, looks: int) -> Rows:
+    """Strikes and misfits of guessed rows, bent until the vector that they train is the one seen, in units of the wire.
 
     Args:
-        start: V × d float weights of the round, one for each of V victims.
-        seen: V × d moves in weight units: a victim's own, or the sum of its cluster.
-        guesses: starting points, the same number for each victim, its own next to each other; each is one tape for each
-            desk in the sum. A tape without rows stands for no desk.
-        restarts: how many of a victim's guesses, those that match best as they are, are bent.
-        steps: of Adam on the rows.
-
-    Returns:
-        For each victim the tapes of the restart that matches best, and its mismatch
-        ‖sum − seen‖² / ‖seen‖² + 1 − cosine.
+        looks: steps of Levenberg and Marquardt at most, each with a slope by finite differences.
     """
-    desks, each = len(guesses[0]), len(guesses) // len(seen)
-    every = Tapes.of([rows for guess in guesses for rows in guess])
-    first = _Bent.of(replay, torch.tensor(start).repeat_interleave(each * desks, 0), every)
-    with torch.no_grad():
-        fit = first.mismatch(torch.tensor(seen).repeat_interleave(each, 0), desks).reshape(-1, each)
-    chosen = torch.argsort(fit, dim=1)[:, :restarts] + each * torch.arange(len(seen))[:, None]
-    bent = first.select((chosen.flatten()[:, None] * desks + torch.arange(desks)).flatten())
-    target = torch.tensor(seen).repeat_interleave(chosen.shape[1], 0)
+    start, opening, scale = model.spec.to_float(play.weights), Opening(play.as_of), model.spec.scale
+    found = []
+    for market in np.unique(guess.market):  # a market's rows move its own weights alone
+        block, mine = model.block(int(market)), guess.select(guess.market == market)
 
-    adam = torch.optim.Adam(bent.parameters(), lr=rate, foreach=False)
-    decay = torch.optim.lr_scheduler.LambdaLR(adam, lambda step: 1 - 0.95 * step / steps)
-    best = torch.full((len(target),), torch.inf, dtype=torch.float64)
-    kept = [parameter.detach().clone() for parameter in bent.parameters()]
-    for _ in range(steps):
-        adam.zero_grad()
-        now = bent.mismatch(target, desks)
-        better = (now < best).repeat_interleave(desks)[:, None]
-        best = torch.minimum(now.detach(), best)
-        kept = [torch.where(better, new.detach(), old) for new, old in zip(bent.parameters(), kept, strict=True)]
-        now.sum().backward()
-        adam.step()
-        decay.step()
-    with torch.no_grad():
-        for parameter, value in zip(bent.parameters(), kept, strict=True):
-            parameter.copy_(value)
-        final = bent.rows()
-    fit = best.numpy().reshape(len(seen), -1)
-    winners = np.arange(len(seen)) * fit.shape[1] + fit.argmin(axis=1)
-    return [[_tape(final, winner * desks + desk) for desk in range(desks)] for winner in winners], fit.min(axis=1)
+        def miss(bent: Floats, mine: Rows = mine, block: slice = block) -> Floats:
+            rows = _bent(model, start, play.as_of, mine, bent)
+            moves = (model.train(start, opening, rows, bytes(32), settings) - start)[block] * scale
+            if seen.weights is None:
+                return moves - seen.moves[block]
+            sure = (model.curvature(start, opening, rows, bytes(32), settings) * CURVATURE_UNITS)[block]
+            sure = np.minimum(sure, PLAN_RULE.weight_cap)
+            made = sure * moves / 2.0**PLAN_RULE.weight_shift
+            return np.concatenate([made - seen.moves[block], sure - seen.weights[block]])
+
+        reach = (np.inf if seen.weights is None else REACH) * mine.iv * np.sqrt(mine.T) / K_UNIT
+        tries = [_fitted(miss, mine.k / K_UNIT, np.full(len(mine), side), reach, looks) for side in (0.5, -0.5)]
+        found.append(_bent(model, start, play.as_of, mine, min(tries, key=lambda one: one.cost).x))
+    return join(*found) if found else guess
 
 
-@dataclass
-class _Bent:
-    """Made-up rows as three numbers each, scaled so that a step of one size suits all: where between its pillars a row
-    lies, its strike, and how far it is off the round's surface. Market and pillars stay."""
-
-    replay: Replay
-    weights: Tensor
-    tapes: Tapes
-    where: Tensor
-    strike: Tensor
-    misfit: Tensor
-
-    @classmethod
-    def of(cls, replay: Replay, weights: Tensor, tapes: Tapes) -> _Bent:
-        left, right = cls._pillars(replay, tapes)
-        noise = torch.Generator().manual_seed(len(tapes))
-        misfit = torch.randn(tapes.k.shape, generator=noise, dtype=torch.float64) * (FIRST_MISFIT / MISFIT_UNIT)
-        where = torch.logit(((tapes.T - left) / (right - left)).clamp(0.02, 0.98))
-        return cls(replay, weights, tapes, where, tapes.k / STRIKE_UNIT, misfit)
-
-    def select(self, which: Tensor) -> _Bent:
-        free = [parameter[which].clone().requires_grad_() for parameter in self.parameters()]
-        columns = (self.tapes.market, self.tapes.k, self.tapes.T, self.tapes.iv, self.tapes.weight)
-        return _Bent(self.replay, self.weights[which], Tapes(*(column[which] for column in columns)), *free)
-
-    def parameters(self) -> tuple[Tensor, Tensor, Tensor]:
-        return self.where, self.strike, self.misfit
-
-    def rows(self) -> Tapes:
-        left, right = self._pillars(self.replay, self.tapes)
-        k, T = STRIKE_UNIT * self.strike, left + (right - left) * torch.sigmoid(self.where)
-        blank = Tapes(self.tapes.market, k, T, self.tapes.iv, self.tapes.weight)
-        vol = self.replay.slopes(self.weights, blank).vol
-        iv = (vol + MISFIT_UNIT / POINTS * self.misfit).clamp(0.02, 5.0)
-        return Tapes(blank.market, k, T, iv, row_weight(k, T, iv) * (blank.weight > 0))
-
-    def mismatch(self, target: Tensor, desks: int) -> Tensor:
-        total = self.replay.train(self.weights, self.rows()).reshape(len(target), desks, -1).sum(1)
-        square = ((total - target) ** 2).sum(1) / (target**2).sum(1).clamp_min(1e-12)
-        return square + 1 - torch.cosine_similarity(total, target, dim=1, eps=1e-9)
-
-    @staticmethod
-    def _pillars(replay: Replay, tapes: Tapes) -> tuple[Tensor, Tensor]:
-        segment = replay.segment(tapes.T)
-        return replay.times[segment - 1], replay.times[segment]
+def _fitted(miss: Callable[[Floats], Floats], k: Floats, misfit: Floats, reach: Floats, looks: int) -> OptimizeResult:
+    """Misfits first: with wrong ones every strike is drawn off."""
+    off = least_squares(lambda now: miss(np.concatenate([k, now])), misfit, diff_step=1e-4, max_nfev=looks // 2).x
+    far = np.concatenate([reach, np.full(len(k), np.inf)])
+    first = np.concatenate([k, off])
+    return least_squares(miss, first, bounds=(first - far, first + far), diff_step=1e-4, max_nfev=looks)
 
 
-def _tape(tapes: Tapes, row: int) -> Rows:
-    columns = (tapes.market, tapes.k, tapes.T, tapes.iv, tapes.weight)
-    return Rows(*(column[row].detach().numpy() for column in columns))
+def _bent(model: Model, start: Floats, as_of: int, rows: Rows, bent: Floats) -> Rows:
+    k, misfit = K_UNIT * bent[: len(rows)], MISFIT_UNIT * bent[len(rows) :]
+    T = (rows.expiry - as_of) / YEAR
+    iv = np.clip(model.implied_vol(start, as_of, rows.market, k, rows.expiry) + misfit, 0.02, 5.0)
+    return Rows(rows.market, k, T, rows.expiry, iv, row_weight(k, T, iv))
+
+
+def _lattice(model: Model, play: Round) -> Rows:
+    """Every listed expiry at strikes out to three deviations of the surface's vol at the money."""
+    listed = np.array(expiries(play.as_of, model.spec.pillars), dtype=np.int64)
+    market, expiry, z = (
+        axis.ravel() for axis in np.meshgrid(np.arange(len(model.spec.markets)), listed, LATTICE, indexing="ij")
+    )
+    start, T = model.spec.to_float(play.weights), (expiry - play.as_of) / YEAR
+    k = z * np.sqrt(T) * model.implied_vol(start, play.as_of, market, np.zeros(z.size), expiry)
+    iv = model.implied_vol(start, play.as_of, market, k, expiry)
+    return Rows(market, k, T, expiry, iv, row_weight(k, T, iv))
+
+
+def _pillar(spec: ModelSpec, rows: Rows, as_of: int) -> NDArray[np.int64]:
+    """Of each row; -1 for an expiry that is not listed."""
+    listed = np.array(expiries(as_of, spec.pillars))
+    at = np.minimum(np.searchsorted(listed, rows.expiry), len(listed) - 1)
+    return np.where(listed[at] == rows.expiry, at, -1)
 
 
 @dataclass(frozen=True)
@@ -194,32 +210,26 @@ class Score:
     Args:
         found: share of the victim's rows with a guessed row near it, each guessed row counting for one.
         exact: the same within |k − k'| <= EXACT, where luck hardly leads.
-        k_error: median over the victim's rows of |k − k'| to the nearest guessed row in the same cell; NaN where no
-            guess is in a cell of the victim's.
     """
 
     found: float
     exact: float
-    k_error: float
 
 
-def score(spec: ModelSpec, truth: Rows, guess: Rows) -> Score:
-    cell = (truth.market * len(spec.pillars) + segments(spec, truth))[:, None] == (
-        guess.market * len(spec.pillars) + segments(spec, guess)
-    )
+def score(truth: Rows, guess: Rows) -> Score:
+    cell = (truth.market[:, None] == guess.market) & (truth.expiry[:, None] == guess.expiry)
     distance = np.where(cell, np.abs(truth.k[:, None] - guess.k), np.inf)
-    found, exact = (_matched(distance <= within) for within in (NEAR, EXACT))
-    nearest = distance.min(axis=1)
-    hit = nearest[np.isfinite(nearest)]
-    return Score(found, exact, float(np.median(hit)) if hit.size else float("nan"))
+    return Score(*(_matched(distance <= within) for within in (NEAR, EXACT)))
 
 
 def _matched(near: Mask) -> float:
     """Share of the rows of `near` that get a column of their own."""
+    if not near.size:
+        return 0.0
     return float((maximum_bipartite_matching(csr_array(near.astype(np.int8)), perm_type="column") >= 0).mean())
 
 
 def balanced_accuracy(said: Mask, true: Mask) -> float:
-    """Mean of the shares of touched and of untouched pillars that are named rightly: 0.5 is chance."""
+    """Mean of the shares of touched and of untouched expiries that are named rightly: 0.5 is chance."""
     sides = [(said == true)[true == side].mean() for side in (True, False) if (true == side).any()]
     return float(np.mean(sides))

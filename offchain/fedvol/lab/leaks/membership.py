@@ -2,7 +2,8 @@
 
 Source: Carlini et al., "Membership inference attacks from first principles", IEEE S&P 2022 (likelihood ratio against
 shadow trainings; true positives at a tiny rate of false ones). The attacker knows all rows that the victim may hold,
-twice as many as it does hold, trains shadow tapes with random halves of them, and compares.
+twice as many as it does hold, trains shadow tapes with random halves of them, and compares. A private update is a sum
+and Gaussian noise once its public part is undone, so that the ratio can be written down without shadows.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from fedvol.lab.leaks.replay import Replay, Tapes
+from fedvol.lab.leaks.scene import PLAN_RULE, Round, Seen
+from fedvol.learning.model import Model
+from fedvol.learning.privacy import Privacy
+from fedvol.learning.private import evened, gradients
 from fedvol.learning.rows import POINTS, Rows
 
 Floats = NDArray[np.float64]
@@ -24,14 +27,25 @@ RIDGE = 1e-3
 """Added to the shadows' covariance, in its own mean variance: what too few shadows leave singular."""
 
 
-def shadow_tapes(pool: Rows, count: int, generator: np.random.Generator) -> tuple[Tapes, Mask]:
+def shadow_tapes(pool: Rows, count: int, generator: np.random.Generator) -> tuple[list[Rows], Mask]:
     """`count` tapes, each a random half of the pool, and which rows (count × C) each of them holds."""
     holds = generator.random((count, len(pool))) < 0.5
-    every = Tapes.of([pool]).repeat(count)
-    return every.weighing(every.weight * torch.tensor(holds)), holds
+    return [pool.select(held) for held in holds], holds
 
 
-def likelihood_ratio(seen: Floats, shadows: Floats, holds: Mask) -> Floats:
+def features(seen: Seen) -> Floats:
+    """All lanes as one vector of floats."""
+    return np.concatenate([seen.moves, [] if seen.weights is None else seen.weights]).astype(np.float64)
+
+
+def told_lanes(model: Model, play: Round, rows: Rows, lanes: int) -> Mask:
+    """C × lanes: the weights that each row reads by itself, in every lane of a vector."""
+    _, slopes = model.see(model.spec.to_float(play.weights), rows, play.as_of)
+    reads = np.abs(slopes) > 1e-3 * np.abs(slopes).max(axis=1, keepdims=True)
+    return np.tile(reads, (1, lanes // model.spec.dimension))
+
+
+def likelihood_ratio(seen: Floats, shadows: Floats, holds: Mask, lanes: Mask | None = None) -> Floats:
     """For each of C rows the log-likelihood ratio of what was seen, the row in the tape against not, under Gaussians
     of one covariance fitted to S shadows.
 
@@ -39,33 +53,48 @@ def likelihood_ratio(seen: Floats, shadows: Floats, holds: Mask) -> Floats:
         seen: d.
         shadows: S × d, of the same kind as `seen`: an update, or a cluster's sum.
         holds: S × C.
+        lanes: C × d, where each row is looked for; everywhere by default.
     """
+    lanes = np.ones((holds.shape[1], len(seen)), dtype=bool) if lanes is None else lanes
     live = shadows.std(axis=0) > 0
-    if not live.any():
-        return np.zeros(holds.shape[1])
-    scale = shadows[:, live].std(axis=0)
-    shadows, seen = shadows[:, live] / scale, seen[live] / scale
-    inside = holds / np.maximum(holds.sum(axis=0), 1)
-    outside = ~holds / np.maximum((~holds).sum(axis=0), 1)
-    with_row, without = inside.T @ shadows, outside.T @ shadows
-    covariance = np.cov(shadows, rowvar=False).reshape(live.sum(), -1)
-    apart = with_row - without
-    directions = np.linalg.solve(covariance + RIDGE * np.eye(len(covariance)), apart.T).T
-    # The covariance of all shadows holds what the row itself adds; taken out by Sherman and Morrison's formula.
-    share = holds.mean(axis=0)
-    within = 1 - share * (1 - share) * np.einsum("cd,cd->c", apart, directions)
-    return np.einsum("cd,cd->c", seen - (with_row + without) / 2, directions) / np.maximum(within, RIDGE)
-
-
-def alignment(replay: Replay, start: Floats, seen: Floats, rows: Rows) -> Floats:
-    """Cosine of what was seen with the step that each row alone would pull the round's weights: no shadows needed."""
-    slopes = replay.slopes(torch.tensor(start)[None], Tapes.of([rows]))
-    force = (POINTS * (slopes.vol - torch.tensor(rows.iv))).clamp(
-        -replay.settings.huber_points, replay.settings.huber_points
+    scale = np.where(live, shadows.std(axis=0), 1.0)
+    seen, shadows = seen / scale, shadows / scale
+    return np.array(
+        [_ratio(seen[own & live], shadows[:, own & live], held) for own, held in zip(lanes, holds.T, strict=True)]
     )
-    pull = torch.zeros(len(rows), len(start), dtype=torch.float64)
-    pull.scatter_add_(1, slopes.at[0], -(force[0, :, None] * slopes.slope[0]))
-    return torch.cosine_similarity(pull, torch.tensor(seen)[None], dim=1, eps=1e-12).numpy()
+
+
+def _ratio(seen: Floats, shadows: Floats, held: Mask) -> float:
+    if not len(seen) or held.all() or not held.any():
+        return 0.0
+    with_row, without = shadows[held].mean(axis=0), shadows[~held].mean(axis=0)
+    covariance = np.cov(np.where(held[:, None], shadows - with_row, shadows - without), rowvar=False)
+    inverse = np.linalg.solve(covariance.reshape(len(seen), -1) + RIDGE * np.eye(len(seen)), with_row - without)
+    return float((seen - (with_row + without) / 2) @ inverse)
+
+
+def undone(model: Model, play: Round, seen: Seen, privacy: Privacy) -> Floats:
+    """The noisy sum of clipped pulls that a private update of one step was made of: all else in it is public."""
+    told, start = model.told() > 0, model.spec.to_float(play.weights)
+    even = evened(model, start, play.as_of, privacy)
+    move = seen.moves * 2.0**PLAN_RULE.weight_shift / np.maximum(seen.weights, 1) / model.spec.scale
+    public = even.T @ (privacy.smoothing * model.smoothness(play.as_of) @ start)[told]
+    return -POINTS * (np.linalg.solve(even, move[told]) / privacy.pace + public)
+
+
+def pulls(model: Model, play: Round, rows: Rows, privacy: Privacy) -> Floats:
+    """What each row adds to that sum, C × t."""
+    told, start = model.told() > 0, model.spec.to_float(play.weights)
+    each = gradients(model, start, rows, play.as_of)[:, told] @ evened(model, start, play.as_of, privacy)
+    return each * np.minimum(1.0, privacy.clip / np.maximum(np.linalg.norm(each, axis=1, keepdims=True), 1e-12))
+
+
+def matched(seen: Floats, pulls: Floats, noise: float) -> Floats:
+    """For each of C rows the log-likelihood ratio of a sum of pulls and noise, each row in it with even odds."""
+    directions = np.linalg.solve(noise**2 * np.eye(len(seen)) + pulls.T @ pulls / 4, pulls.T).T
+    # The row itself is not noise to itself; taken out by Sherman and Morrison's formula.
+    within = 1 - np.einsum("cd,cd->c", pulls, directions) / 4
+    return directions @ (seen - pulls.sum(axis=0) / 2) / within
 
 
 @dataclass(frozen=True)

@@ -1,65 +1,77 @@
-"""Rounds of a federation on a tape, as an attacker meets them: the weights each starts from, and who held what."""
+"""Rounds of a federation on a tape, as an attacker meets them: where each starts from, who held what, what is seen."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fedvol.lab.leaks.replay import Replay, Tapes
-from fedvol.learning.model import Model, ModelSpec
-from fedvol.learning.rows import Rows, rows_from_tape
-from fedvol.market.holdout import MS_PER_HOUR, row_hash, split_holdout, window
-from fedvol.protocol.vector import WORD_BYTES, pack_update, unpack_update
+from fedvol.lab.replay.federation import PLAN_RULE, Nodes, vector
+from fedvol.lab.replay.snapshots import Snapshot
+from fedvol.learning.model import Model, Opening
+from fedvol.learning.rows import Rows
+from fedvol.learning.settings import Settings
+from fedvol.market.holdout import row_hash
+from fedvol.protocol.rule import Rule
+from fedvol.protocol.vector import WORD_BYTES, pack_weighted, unpack_weighted
 
 FIELD = 21888242871839275222246405745257275088548364400416034343698204186575808495617
 """Order of the BN254 scalar field."""
 
-APART_HOURS = 5
-"""A round trains on one snapshot of the market: snapshots are six hours apart."""
+UNWEIGHTED = replace(PLAN_RULE, weighted=False)
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Round:
     """One round. `held`: what each desk trains on; `other`: rows of the same desk and moment that it does not hold."""
 
-    start: Floats
+    weights: Integers
+    as_of: int
     held: list[Rows]
     other: list[Rows]
-    end_ms: int
 
 
-def snapshots(frame: pd.DataFrame) -> NDArray[np.int64]:
-    """The ends (ms) of the hours in which quotes were taken, APART_HOURS or more apart."""
-    hours = np.unique(frame["ts_ms"].to_numpy(np.int64) // MS_PER_HOUR)
-    kept = [hours[0]]
-    for hour in hours[1:]:
-        if hour - kept[-1] >= APART_HOURS:
-            kept.append(hour)
-    return (np.array(kept) + 1) * MS_PER_HOUR
+@dataclass(frozen=True)
+class Seen:
+    """The lanes of one vector, or of a sum, as integers of the wire: moves, and weights where the rule has them; the
+    moves are then times those."""
+
+    moves: Integers
+    weights: Integers | None = None
+
+    def __add__(self, other: Seen) -> Seen:
+        if self.weights is None or other.weights is None:
+            return Seen(self.moves + other.moves)
+        return Seen(self.moves + other.moves, self.weights + other.weights)
 
 
-def upto(frame: pd.DataFrame, end_ms: int, hours: float) -> pd.DataFrame:
-    """Rows of the last `hours` before a moment."""
-    return window(frame[frame["ts_ms"] < end_ms], hours)
-
-
-def rounds(
-    frame: pd.DataFrame, model: Model, replay: Replay, ends: NDArray[np.int64], warm_up: int, step: float = 2.0
-) -> Iterator[Round]:
-    """One round for each end after the first `warm_up`. The joint model goes on by `step` times the mean update."""
-    weights = model.spec.to_float(model.initial_weights())
-    desks = sorted(frame["desk"].unique())
-    for number, end in enumerate(ends):
-        held, other = (_by_desk(part, desks, model.spec) for part in split_holdout(upto(frame, end, APART_HOURS)))
+def rounds(found: Sequence[Snapshot], model: Model, warm_up: int, a_snapshot: int = 3) -> Iterator[Round]:
+    """The first round of each snapshot after the first `warm_up`. The model learns from all, `a_snapshot` rounds of
+    each."""
+    nodes, weights = Nodes(model, len(found[0].desks)), model.initial_weights()
+    for number, at in enumerate(found):
+        if number:
+            weights = model.carry(weights, found[number - 1].as_of, at.as_of)
         if number >= warm_up:
-            yield Round(weights, held, other, int(end))
-        weights = weights + step * replay.train(weights, Tapes.of(held)).numpy().mean(axis=0)
+            others = [at.held.select(at.held_desk == desk) for desk in range(len(at.desks))]
+            yield Round(weights, at.as_of, list(at.desks), others)
+        for _ in range(a_snapshot):
+            weights = nodes.round(weights, Opening(at.as_of), at.desks)
+
+
+def send(model: Model, play: Round, rows: Rows, secret: bytes, settings: Settings, by: Rule = PLAN_RULE) -> Seen:
+    """What a node sends, in the clear."""
+    return Seen(*vector(model, play.weights, Opening(play.as_of), rows, secret, settings, by))
+
+
+def secret(generator: np.random.Generator) -> bytes:
+    return generator.bytes(32)
 
 
 def split_desks(frame: pd.DataFrame, parts: int) -> pd.DataFrame:
@@ -68,25 +80,26 @@ def split_desks(frame: pd.DataFrame, parts: int) -> pd.DataFrame:
     return frame.assign(desk=frame["desk"].astype(str) + "/" + pd.Series(part, index=frame.index).astype(str))
 
 
-def join(first: Rows, second: Rows) -> Rows:
-    names = ("market", "k", "T", "iv", "weight")
-    return Rows(*(np.concatenate([getattr(first, name), getattr(second, name)]) for name in names))
+def join(*parts: Rows) -> Rows:
+    return Rows(*(np.concatenate([getattr(rows, name) for rows in parts]) for name in Rows.COLUMNS))
 
 
-def masked(update: NDArray[np.int64], generator: np.random.Generator) -> bytes:
-    """What an outsider sees of an update before unmasking: its words plus a mask, in the field.
+def masked(seen: Seen, generator: np.random.Generator) -> bytes:
+    """What an outsider sees of a vector before unmasking: its words plus a mask, in the field.
 
     The mask is uniform, which is what the protocol's masks are as long as Poseidon2 is a pseudo-random function.
     """
-    data = pack_update(update)
+    data = pack_weighted(seen.moves, seen.weights)
     words = [int.from_bytes(data[at : at + WORD_BYTES], "big") for at in range(0, len(data), WORD_BYTES)]
     return b"".join(((word + _uniform(generator)) % FIELD).to_bytes(WORD_BYTES, "big") for word in words)
 
 
-def read_lanes(spec: ModelSpec, data: bytes, bound: int) -> Floats:
-    """Bytes as an attacker reads them who takes them for an update: weight units, clamped to the public bound."""
-
-    return np.clip(unpack_update(data, spec.dimension), -bound, bound) / spec.scale
+def read_lanes(dimension: int, data: bytes) -> Seen:
+    """Bytes as an attacker reads them who takes them for a vector: clamped as the rule would."""
+    moves, weights = unpack_weighted(data, dimension)
+    weights = np.clip(weights, 0, PLAN_RULE.weight_cap)
+    most = weights * PLAN_RULE.clamp >> PLAN_RULE.weight_shift
+    return Seen(np.clip(moves, -most, most), weights)
 
 
 def _uniform(generator: np.random.Generator) -> int:
@@ -94,7 +107,3 @@ def _uniform(generator: np.random.Generator) -> int:
         drawn = int.from_bytes(generator.bytes(WORD_BYTES), "big") >> 2
         if drawn < FIELD:
             return drawn
-
-
-def _by_desk(frame: pd.DataFrame, desks: list[str], spec: ModelSpec) -> list[Rows]:
-    return [rows_from_tape(frame[frame["desk"] == desk], spec.markets) for desk in desks]
