@@ -105,6 +105,18 @@ def test_rows_of_a_desk_are_dealt_among_its_nodes(tape):
         snapshots(rows, MARKETS, desks, 5, 6.0)
 
 
+def test_options_that_expire_within_a_snapshot_are_left_out(tape):
+    rows = load_tape(tape, "desk").rows
+    last = rows["ts_ms"].max()
+    short = rows.tail(40).assign(expiry_ms=last - 1, ts_ms=last - 60_000)
+    both = pd.concat([rows, short]).sort_values("ts_ms", kind="stable", ignore_index=True)
+    desks = sorted(rows["desk"].unique())
+    with_them, without = (snapshots(frame, MARKETS, desks, 6, 6.0)[-1] for frame in (both, rows))
+    assert (with_them.as_of, len(with_them.pooled)) == (without.as_of, len(without.pooled))
+    assert np.isfinite(with_them.held.T).all()
+    assert (with_them.held.expiry > with_them.as_of).all()
+
+
 def test_a_tape_of_one_desk_or_a_moment_is_refused(tape, tmp_path):
     with pytest.raises(TapeError, match="has no column"):
         replay(Plan(tape, "nobody"), 1, quiet)

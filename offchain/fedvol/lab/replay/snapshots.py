@@ -80,11 +80,14 @@ def _groups(ts: NDArray[np.int64], hours: float) -> NDArray[np.int64]:
 
 
 def _snapshot(part: pd.DataFrame, markets: Sequence[str], nodes: int) -> Snapshot:
+    as_of = int(part["ts_ms"].max()) // 1000
+    # What expires before the snapshot ends has no vol as of its end.
+    part = part[part["expiry_ms"] > 1000 * (as_of + 1)]
     train, held = split_holdout(part)
     pooled = rows_from_tape(train, markets)
     by_owner = [rows_from_tape(held[held["node"] == node], markets) for node in range(nodes)]
     return Snapshot(
-        as_of=int(part["ts_ms"].max()) // 1000,
+        as_of=as_of,
         desks=tuple(rows_from_tape(train[train["node"] == node], markets) for node in range(nodes)),
         pooled=pooled,
         held=Rows(*(np.concatenate([getattr(rows, name) for rows in by_owner]) for name in Rows.COLUMNS)),
