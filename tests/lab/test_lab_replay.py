@@ -16,7 +16,7 @@ from fedvol.cli import app
 from fedvol.errors import TapeError
 from fedvol.lab.replay.baselines import Smiles
 from fedvol.lab.replay.federation import PLAN_RULE, Nodes
-from fedvol.lab.replay.replay import BURN, METHODS, Plan, replay
+from fedvol.lab.replay.replay import BURN, METHODS, Plan, clusters, replay
 from fedvol.lab.replay.snapshots import snapshots
 from fedvol.learning.model import Opening, build
 from fedvol.learning.rows import Rows
@@ -103,6 +103,20 @@ def test_rows_of_a_desk_are_dealt_among_its_nodes(tape):
     assert [len(a) for a in few.desks[1:]] == [len(many.desks[i]) + len(many.desks[i + 6]) for i in range(1, 6)]
     with pytest.raises(TapeError, match="5 nodes"):
         snapshots(rows, MARKETS, desks, 5, 6.0)
+
+
+@pytest.mark.parametrize(
+    ("desks", "nodes", "size", "expected"),
+    [(6, None, None, (6, 3)), (5, None, None, (5, 5)), (2, None, None, (3, 3)), (17, None, None, (18, 3)),
+     (6, 8, 4, (8, 4)), (6, None, 4, (8, 4))],
+)  # fmt: skip
+def test_clusters_hold_every_node(desks, nodes, size, expected):
+    assert clusters(Plan(Path("tape"), "desk", nodes, size), desks) == expected
+
+
+def test_clusters_that_do_not_fit_are_refused():
+    with pytest.raises(TapeError, match="7 nodes do not fill clusters of 3"):
+        clusters(Plan(Path("tape"), "desk", 7, 3), 6)
 
 
 def test_options_that_expire_within_a_snapshot_are_left_out(tape):

@@ -34,9 +34,14 @@ def replay(
     tape: Annotated[Path, typer.Option(help="A file or folder of quotes or trades, in any format that a node reads.")],
     by: Annotated[str, typer.Option(help="Its column that names each row's desk.")] = "desk",
     nodes: Annotated[
-        int | None, typer.Option(min=2, help="Nodes; above the number of desks, a desk's rows are dealt among several.")
+        int | None,
+        typer.Option(
+            min=2, help="Nodes, as many as desks by default; above that a desk's rows are dealt among several."
+        ),
     ] = None,
-    cluster_size: Annotated[int, typer.Option(min=3, max=16, help="Of the masked federation.")] = 3,
+    cluster_size: Annotated[
+        int | None, typer.Option(min=3, max=16, help="Of the masked federation; by default the smallest that fits.")
+    ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds a snapshot.")] = 5,
     hours: Annotated[float, typer.Option(min=0.1, help="How long a snapshot of a stream of trades lasts.")] = 6.0,
     last: Annotated[int | None, typer.Option(min=6, help="Only the newest snapshots of the tape.")] = None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ from fedvol.market.tape import load_tape
 ROUNDS = 5
 LOOK_EVERY_S = 0.3
 
+CLUSTER_SIZES = range(3, 17)
+
 METHODS = ("federated_masked", "federated", "pooled_svi", "central", "lag_quadratic", "pooled_quadratic", "flat")
 """The longest first, so that the cores end together."""
 
@@ -37,14 +39,15 @@ BURN = 4
 class Plan:
     """Args:
     tape: a file or folder of quotes or trades. by: its column that names desks.
-    nodes: as many as desks by default. cluster_size: of the masked federation.
+    nodes: by default as many as desks, or the next number that clusters can hold.
+    cluster_size: of the masked federation, a divisor of `nodes`; by default the smallest.
     hours: length of a snapshot of trades. most: the newest snapshots of the tape, all by default.
     """
 
     tape: Path
     by: str
     nodes: int | None = None
-    cluster_size: int = 3
+    cluster_size: int | None = None
     rounds: int = ROUNDS
     hours: float = 6.0
     most: int | None = None
@@ -65,7 +68,8 @@ def replay(plan: Plan, workers: int, told: Callable[[str, float], None]) -> dict
     names = sorted(tape.rows["desk"].astype(str).unique())
     if len(names) < 2:
         raise TapeError(f"{plan.tape} has rows of {len(names)} desk.", "Name another column with --by.")
-    nodes = plan.nodes or len(names)
+    nodes, cluster_size = clusters(plan, len(names))
+    plan = replace(plan, nodes=nodes, cluster_size=cluster_size)
     found = snapshots(tape.rows, markets, names, nodes, plan.hours)[-plan.most if plan.most else 0 :]
     if len(found) <= BURN + 1:
         raise TapeError(f"{plan.tape} has {len(found)} snapshots.", f"At least {BURN + 2} are needed.")
@@ -97,6 +101,24 @@ def replay(plan: Plan, workers: int, told: Callable[[str, float], None]) -> dict
         "violations": sum(entry["violations"] for entry in judged.values()),
         "seconds": round(time.monotonic() - started, 1),
     }
+
+
+def clusters(plan: Plan, desks: int) -> tuple[int, int]:
+    """(nodes, cluster size) of a plan.
+
+    Raises:
+        TapeError: clusters of that size do not hold that many nodes.
+    """
+    sizes = [plan.cluster_size] if plan.cluster_size else list(CLUSTER_SIZES)
+    most = plan.nodes or desks + max(sizes)
+    for nodes in range(plan.nodes or desks, most + 1):
+        for size in sizes:
+            if nodes % size == 0:
+                return nodes, size
+    raise TapeError(
+        f"{most} nodes do not fill clusters of {' or '.join(map(str, sizes))}.",
+        "Choose --nodes and --cluster-size to fit.",
+    )
 
 
 def _walker(name: str, model: Model, nodes: int, plan: Plan) -> Walker:
