@@ -152,7 +152,7 @@ def test_svi_and_quadratics_find_their_own_smiles():
 
 @needs_real_data
 @pytest.mark.parametrize(
-    ("first", "last", "most"), [("2026-05-10", "2026-05-13", 0.5), ("2026-02-25", "2026-02-28", 0.75)]
+    ("first", "last", "most"), [("2026-05-10", "2026-05-13", 0.5), ("2026-02-27", "2026-03-02", 0.75)]
 )
 def test_six_desks_that_share_no_row_beat_svi_on_everybodys_rows(tmp_path, first, last, most):
     quotes = pd.read_parquet(REAL / "dev_quotes.parquet")
