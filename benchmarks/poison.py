@@ -51,15 +51,11 @@ def run(case: tuple[str, str, list[Snapshot], tuple[str, ...]]) -> dict[str, flo
     rule, attack, walked, markets = case
     poisoner = int(np.argmax(np.sum([[len(rows) for rows in s.desks] for s in walked], axis=0)))
 
-    def flip(node: int, moves: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
-        return (-3 * moves if node == poisoner else moves), weights
-
     by = RULES[rule]
     most = by.weight_cap * by.clamp >> by.weight_shift
 
     def tamper(node: int, moves: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
-        moves, weights = flip(node, moves, weights)
-        return np.clip(moves, -most, most), weights
+        return np.clip(-3 * moves if node == poisoner else moves, -most, most), weights
 
     nodes = Nodes(build(mixture_spec(markets)), 6, by, tamper=tamper if attack == "flip" else None)
     walker = federated(nodes.model, nodes, ROUNDS)
@@ -73,8 +69,7 @@ def run(case: tuple[str, str, list[Snapshot], tuple[str, ...]]) -> dict[str, flo
         if number >= BURN:
             said.append(walker.vols(s.held))
             held.append(s.held)
-    rows = Rows(*(np.concatenate([getattr(one, name) for one in held]) for name in Rows.COLUMNS))
-    found = report(np.concatenate(said), rows, markets)
+    found = report(np.concatenate(said), Rows.joined(held), markets)
     return {"rmse": round(found["rmse"], 3), "put_wing_bias": round(found["put_wing_bias"], 3)}
 
 

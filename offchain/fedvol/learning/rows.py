@@ -51,6 +51,11 @@ class Rows:
     def __len__(self) -> int:
         return self.k.size
 
+    @classmethod
+    def joined(cls, parts: Sequence[Rows]) -> Rows:
+        """The rows of all parts, one part after the other."""
+        return cls(*(np.concatenate([getattr(rows, name) for rows in parts]) for name in cls.COLUMNS))
+
     def select(self, which: NDArray[np.bool_] | NDArray[np.int64]) -> Rows:
         """The rows that a mask or an index names, in that order."""
         return Rows(*(getattr(self, name)[which] for name in self.COLUMNS))

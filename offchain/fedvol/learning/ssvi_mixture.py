@@ -15,9 +15,9 @@ from fedvol.errors import ConfigError
 from fedvol.learning import chart
 from fedvol.learning.chart import Place, clock
 from fedvol.learning.model import Floats, Integers, Model, ModelSpec, Opening, register
-from fedvol.learning.rows import Rows
+from fedvol.learning.rows import POINTS, Rows
 from fedvol.learning.settings import Settings
-from fedvol.learning.training import at_most, fit
+from fedvol.learning.training import at_most, fit, huber_pull
 from fedvol.protocol import listing
 from fedvol.protocol.black76 import YEAR
 from fedvol.protocol.surface import MOST_BETA, PILLAR_WEIGHTS, SLICES, STATE_WEIGHTS, weights_of
@@ -127,7 +127,7 @@ class SsviMixture(Model):
         trained[live] = fit(see, start[live], rows.iv, rows.weight, smooth, settings)
         miss, slopes = self._state(opening, rows)
         if miss.size:
-            pull = rows.weight * np.minimum(1.0, settings.huber_points / 100 / np.maximum(np.abs(miss), 1e-9))
+            pull = rows.weight * huber_pull(miss, settings.huber_points / POINTS)
             held = (slopes.T * pull) @ slopes + STATE_PRIOR * np.eye(slopes.shape[1])
             trained[self._state_index()] -= np.linalg.solve(held, slopes.T @ (pull * miss))
         return trained

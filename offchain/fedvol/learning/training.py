@@ -44,7 +44,7 @@ def fit(see: See, start: Floats, iv: Floats, weight: Floats, smoothness: Floats,
     least, damping = cost(vols, here), settings.damping
     for _ in range(settings.steps):
         miss = vols - iv
-        pull = weight * np.minimum(1.0, huber / np.maximum(np.abs(miss), huber))
+        pull = weight * huber_pull(miss, huber)
         gradient = slopes.T @ (pull * miss) + settings.prior * (here - start) + smoothness @ here
         curved = (slopes.T * pull) @ slopes + settings.prior * unit + smoothness
         step = np.linalg.solve(curved + damping * unit, -gradient)
@@ -56,6 +56,11 @@ def fit(see: See, start: Floats, iv: Floats, weight: Floats, smoothness: Floats,
         else:
             damping *= 10
     return clip_move(start, here, settings.clip)
+
+
+def huber_pull(miss: Floats, huber: float) -> Floats:
+    """What a row's misfit leaves of its weight: 1 up to `huber`, then as much less as it lies farther off."""
+    return huber / np.maximum(np.abs(miss), huber)
 
 
 def clip_move(start: Floats, trained: Floats, longest: float) -> Floats:

@@ -76,15 +76,13 @@ def replay(plan: Plan, workers: int, told: Callable[[str, float], None]) -> dict
     model = build(mixture_spec(markets))
     tasks = [*METHODS, *(f"local {node}" for node in range(nodes))]
     records = _walk_all(tasks, model, found, nodes, plan, workers, told)
-    held = [s.held for s in found]
+    held, heads = [s.held for s in found], records["federated"].extra.pop("heads")
     judged = {name: report.judge(records[name], held, markets, BURN) for name in METHODS}
     local = [report.judge(records[f"local {node}"], held, markets, BURN) for node in range(nodes)]
     judged["local_mean"] = {
         key: float(np.mean([one[key] for one in local])) for key in ("same", "next", "next_index")
     } | {"n": judged["central"]["n"], "violations": sum(one["violations"] for one in local)}
     own = [records[f"local {node}"].same for node in range(nodes)]
-    heads = records["federated"].extra.pop("heads")
-    judged["federated"].pop("heads")
     who = [names[node % len(names)] + (f"/{node // len(names)}" if nodes > len(names) else "") for node in range(nodes)]
     return {
         "tape": plan.tape.name,

@@ -49,7 +49,7 @@ def judge(record: Record, held: Sequence[Rows], markets: Sequence[str], burn: in
         if not said:
             entry[name] = None
             continue
-        found = report(np.concatenate(said), _joined(rows), markets)
+        found = report(np.concatenate(said), Rows.joined(rows), markets)
         entry[name] = found["rmse"]
         by[name] = {key: found[key] for key in ("by_market", "by_maturity", "put_wing", "put_wing_bias")}
     entry["by"] = by
@@ -116,7 +116,3 @@ def rmse(vols: Floats, rows: Rows) -> float | None:
 
 def _root(squares: Floats) -> float | None:
     return float(np.sqrt(squares.mean())) if squares.size else None
-
-
-def _joined(parts: Sequence[Rows]) -> Rows:
-    return Rows(*(np.concatenate([getattr(rows, name) for rows in parts]) for name in Rows.COLUMNS))

@@ -90,7 +90,7 @@ def _snapshot(part: pd.DataFrame, markets: Sequence[str], nodes: int) -> Snapsho
         as_of=as_of,
         desks=tuple(rows_from_tape(train[train["node"] == node], markets) for node in range(nodes)),
         pooled=pooled,
-        held=Rows(*(np.concatenate([getattr(rows, name) for rows in by_owner]) for name in Rows.COLUMNS)),
+        held=Rows.joined(by_owner),
         held_desk=np.repeat(np.arange(nodes), [len(rows) for rows in by_owner]),
         index=_index(part, markets),
         vol_index=np.array([_vol_index(pooled.select(pooled.market == m)) for m in range(len(markets))]),

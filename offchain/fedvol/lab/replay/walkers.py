@@ -63,15 +63,10 @@ class LagQuadratic(Walker):
     as often as the federation."""
 
     def learn(self, at: Snapshot) -> None:
-        both = Rows(*(np.concatenate([getattr(at.pooled, n), getattr(at.held, n)]) for n in Rows.COLUMNS))
-        self._last, self._now = getattr(self, "_now", None), Smiles("quadratic", both)
+        self._smiles = Smiles("quadratic", Rows.joined([at.pooled, at.held]))
 
     def vols(self, rows: Rows) -> Floats:
-        """Before the first is complete there is none, and nothing is claimed: nan."""
-        return self._now.vols(rows)
-
-    def lagged(self, rows: Rows) -> Floats:
-        return np.full(len(rows), np.nan) if self._last is None else self._last.vols(rows)
+        return self._smiles.vols(rows)
 
 
 class Surface(Walker):
