@@ -17,11 +17,13 @@ WAD_DIGITS = 18
 
 def start_of(client: FederationClient, version: int, opened_at: int, block: int) -> bytes:
     """The model that a round starts from: a version carried to the round's opening, as `ModelRegistry.carried` does."""
-    data = client.model(version, block)
-    with readable(f"model version {version}"):
-        view, at = client.registry.functions, {"block_identifier": block}
-        as_of = as_of_version(client, version, block)
-        markets, pillars, width, tail = view.layout().call(**at)
+    return carried(client, client.model(version, block), as_of_version(client, version, block), opened_at, block)
+
+
+def carried(client: FederationClient, data: bytes, as_of: int, opened_at: int, block: int) -> bytes:
+    """A version's bytes, as of one time, read as of a round's opening."""
+    with readable("the model's layout"):
+        markets, pillars, width, tail = client.registry.functions.layout().call(block_identifier=block)
     if not pillars or opened_at <= as_of:
         return data
     weights = unpack_model(data, markets * (pillars * width + tail))

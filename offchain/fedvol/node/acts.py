@@ -28,7 +28,7 @@ from fedvol.chain.outbox import (
     ether,
     explain_revert,
 )
-from fedvol.chain.versions import as_of_version, moves, start_of
+from fedvol.chain.versions import as_of_version, carried, moves
 from fedvol.errors import ChainError, ConfigError
 from fedvol.learning.model import Before, Opening
 from fedvol.node.budget import Budget
@@ -216,10 +216,11 @@ class Acts:
     def _opening(self, s: Snapshot) -> tuple[bytes, Opening]:
         """What the round starts from."""
         opened_at, spec = s.proposal.opened_at, self._trainer.spec
-        version = spec.to_float(unpack_model(self._client.model(s.version, s.block), spec.dimension))
+        data = self._client.model(s.version, s.block)
         as_of = as_of_version(self._client, s.version, s.block)
+        version = spec.to_float(unpack_model(data, spec.dimension))
         before = Before(version, as_of, np.array(moves(self._client, s.version, s.block)))
-        return start_of(self._client, s.version, opened_at, s.block), Opening(opened_at, before)
+        return carried(self._client, data, as_of, opened_at, s.block), Opening(opened_at, before)
 
     def _reveal(self, s: Snapshot) -> None:
         part = self._journal.prepared(s.clock.number, s.clock.seed)
