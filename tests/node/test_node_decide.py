@@ -28,6 +28,7 @@ SNAPSHOT = Snapshot(
 )  # fmt: skip
 LATE = View(waited=10_000)
 SILENT, ABSENT = Action(Act.REPORT_SILENCE, "0xB"), Action(Act.REPORT_ABSENCE, "0xC")
+OWN = Action(Act.REPORT_VOID, "0xA")
 
 
 def at(
@@ -104,6 +105,10 @@ CAN = View(can_open=True)
         (at(Phase.IDLE, LEAD, members=0, joining=3), View(), Act.OPEN),
         (at(Phase.FINAL, LEAD), View(reports=(SILENT, ABSENT)), SILENT),
         (at(Phase.CHALLENGE, LEAD), View(reports=(SILENT,)), SILENT),
+        # whoever is at fault lets others report it before its opening would end that
+        (at(Phase.FINAL, LEAD), View(reports=(SILENT, OWN)), SILENT),
+        (at(Phase.FINAL, LEAD), View(reports=(OWN,), waited=29), None),
+        (at(Phase.FINAL, LEAD), View(reports=(OWN,), waited=30), Act.OPEN),
         # draw: after the seed's block
         (at(Phase.DRAW, LEAD, block=48), View(), None),
         (at(Phase.DRAW, LEAD, block=49), View(), Act.DRAW),

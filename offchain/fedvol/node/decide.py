@@ -10,6 +10,9 @@ from fedvol.chain.federation import COMMITTED, DEMANDED, NOTHING, NodeState, Pha
 EXIT_PATIENCE = 30
 """Seconds for which a leaver waits for an opening before it settles its exit by itself."""
 
+REPORT_PATIENCE = 30
+"""Seconds for which a node that is at fault leaves the next opening, which ends reports, to the others."""
+
 
 class Act(StrEnum):
     REGISTER_KEY = "register-key"
@@ -58,7 +61,7 @@ class View:
         missing: nodes whose revealed bytes it cannot get, and that can be demanded.
         answerable: nodes whose demanded bytes it has.
         holds: whether the proposal that stands is right; None where it has not judged.
-        reports: faults of others that are not reported.
+        reports: faults that are not reported, the node's own last.
         purse: claims to make between rounds.
     """
 
@@ -210,11 +213,13 @@ def _keep(s: Snapshot, node: NodeState, view: View, roles: Roles) -> Action | No
         return Action(Act.DRAW) if s.block > s.proposal.seed_block else None
     if s.phase == Phase.FINAL and not s.published:
         return Action(Act.PUBLISH)
-    if view.reports:
+    if view.reports and view.reports[0].node != node.address:
         return view.reports[0]
     idle = s.phase in (Phase.IDLE, Phase.VOID, Phase.FINAL)
     if idle and node.status == "leaving" and s.time >= s.next_opening + EXIT_PATIENCE:
         # Where too few would stay, no opening carries its exit out, and it could not join again.
         return Action(Act.SETTLE_EXITS)
     enough = s.members + s.joining >= s.params["minMembers"]
-    return Action(Act.OPEN) if idle and enough and s.time >= s.next_opening else None
+    patience = REPORT_PATIENCE if view.reports else 0
+    due = s.time >= s.next_opening and view.waited >= turn(s, node) * roles.stagger + patience
+    return Action(Act.OPEN) if idle and enough and due else None

@@ -12,7 +12,7 @@ _COMMITTED = (Phase.REVEAL, *_REVEALED)
 
 
 def faults(client: FederationClient, s: Snapshot, account: str) -> list[Action]:
-    """Reports that are due, none about `account`. Reads ballots only where somebody must be at fault."""
+    """Reports that are due, those about `account` last. Reads ballots only where somebody must be at fault."""
     clock, number = s.clock, s.clock.number
     quorum = clock.committed >= clock.quorum
     absent = s.phase in _COMMITTED and clock.committed < clock.selected
@@ -22,7 +22,7 @@ def faults(client: FederationClient, s: Snapshot, account: str) -> list[Action]:
     void = s.published and s.proposal.voids != 0
     if not (absent or silent or unanswered or veiled or void):
         return []
-    members = [m for m in client.member_addresses(s.members + s.joining, s.block) if m != account]
+    members = sorted(client.member_addresses(s.members + s.joining, s.block), key=lambda m: m == account)
     due: list[Action] = []
     for node, ballot in client.ballots(members, s.block).items():
         if ballot.round != number:
