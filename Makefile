@@ -4,7 +4,7 @@ TAPE ?=
 ROUNDS ?= 5
 PY = .venv/bin/python
 
-.PHONY: setup setup-tests demo test test-contracts test-offchain lint gas abi assure lock clean
+.PHONY: setup setup-tests demo test test-contracts test-offchain lint gas abi circuits assure lock clean
 
 setup:
 	@$(PYTHON) toolchain/setup.py
@@ -12,8 +12,8 @@ setup:
 setup-tests:
 	@$(PYTHON) toolchain/setup.py --with-test-peers
 
-demo: setup ## six desks train one surface on a fresh chain; TAPE=file for a real tape, ROUNDS=n
-	@$(PY) -m scripts.demo --rounds $(ROUNDS) $(if $(TAPE),--tape $(TAPE))
+demo: setup ## six desks train one surface on a fresh chain; TAPE=file, ROUNDS=n, PROOFS=bounded or trained
+	@$(PY) -m scripts.demo --rounds $(ROUNDS) $(if $(TAPE),--tape $(TAPE)) $(if $(PROOFS),--proofs $(PROOFS))
 
 test: lint test-contracts test-offchain ## every test
 
@@ -31,6 +31,9 @@ gas: setup ## measures gas again, rewrites benchmarks/gas.json and prints it
 
 abi: setup ## rewrites the interfaces that the off-chain package carries
 	@.venv/bin/ape run abi
+
+circuits: setup ## compiles the circuits and generates their verifiers; CHECK=1 only says what is out of date
+	@$(PY) -m toolchain.circuits $(if $(CHECK),--check) $(if $(STRING),--string $(STRING))
 
 assure: setup ## Slither and halmos over the contracts, about two minutes; their own tools come on the first run
 	@$(PY) -m toolchain.assure

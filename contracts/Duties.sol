@@ -5,6 +5,7 @@ import {Initializable} from "@openzeppelin/contracts/proxy/utils/Initializable.s
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {IDuties} from "./interfaces/IDuties.sol";
 import {IFederation, IFederationTypes} from "./interfaces/IFederation.sol";
+import {IProofs} from "./interfaces/IProofs.sol";
 import {BallotLib, BallotWord} from "./libraries/BallotLib.sol";
 import {ClockWord} from "./libraries/ClockLib.sol";
 import {CommitLib} from "./libraries/CommitLib.sol";
@@ -22,10 +23,10 @@ contract Duties is IDuties, Initializable {
     /// @dev What `answer` spends before and after it counts: dispatch, and two credits to accounts that had none.
     uint256 private constant GAS_ASIDE = 48_000;
     uint256 private constant BASE_GAS = 21_000;
-    /// @dev Calldata, and the event.
-    uint256 private constant GAS_A_BYTE = 24;
-    /// @dev Calldata of `answer` besides the bytes: selector, and five words. Counted so, as anybody can append cheap zeros.
-    uint256 private constant HEAD_BYTES = 4 + 5 * 32;
+    uint256 private constant CALLDATA_GAS_A_BYTE = 16;
+    uint256 private constant EVENT_GAS_A_BYTE = 8;
+    /// @dev Calldata of `answer` besides its bytes: selector, and seven words. Counted so, as anybody can append cheap zeros.
+    uint256 private constant HEAD_BYTES = 4 + 7 * 32;
     /// @dev EIP-7623: calldata costs at least this, however little is computed.
     uint256 private constant FLOOR_GAS_A_BYTE = 40;
 
@@ -91,7 +92,7 @@ contract Duties is IDuties, Initializable {
     }
 
     /// @inheritdoc IDuties
-    function answer(address node, bytes32 annex, bytes32 salt, bytes calldata data) external {
+    function answer(address node, bytes32 annex, bytes32 salt, bytes calldata data, bytes calldata evidence) external {
         uint256 gasBefore = gasleft();
         (ClockWord c, BallotWord ballot,) = _words(node);
         IFederationTypes.Params memory p = federation.params();
@@ -105,11 +106,14 @@ contract Duties is IDuties, Initializable {
         uint208 made =
             CommitLib.commitmentIn(address(federation), round, c.seed(), node, sha256(data), annex, salt);
         if (made != ballot.commitment()) revert NotCommitted(node);
+        (,, IProofs proofs) = federation.modules();
+        if (address(proofs) != address(0)) proofs.check(node, annex, data, evidence);
+        else if (evidence.length != 0) revert NoEvidenceAsked();
 
         Demand memory asked = _demands[node];
         delete _demands[node];
         federation.mark(node, BallotLib.ANSWERED);
-        uint256 refund = Math.min(_cost(gasBefore, HEAD_BYTES + data.length), asked.bond);
+        uint256 refund = Math.min(_cost(gasBefore, HEAD_BYTES + data.length + evidence.length, data.length), asked.bond);
         _credit(msg.sender, refund);
         _credit(asked.by, asked.bond - refund);
         emit Answered(round, node, msg.sender, refund, data);
@@ -204,9 +208,10 @@ contract Duties is IDuties, Initializable {
         if (amount != 0) claimable[account] += amount;
     }
 
-    /// @dev Wei that this transaction costs, as far as this call can tell.
-    function _cost(uint256 gasBefore, uint256 sent) private view returns (uint256) {
-        uint256 used = BASE_GAS + GAS_A_BYTE * sent + gasBefore - gasleft() + GAS_ASIDE;
+    /// @dev Wei that this transaction costs, as far as this call can tell. @param logged Bytes of those sent that go into the event.
+    function _cost(uint256 gasBefore, uint256 sent, uint256 logged) private view returns (uint256) {
+        uint256 used =
+            BASE_GAS + CALLDATA_GAS_A_BYTE * sent + EVENT_GAS_A_BYTE * logged + gasBefore - gasleft() + GAS_ASIDE;
         uint256 floor = BASE_GAS + FLOOR_GAS_A_BYTE * sent;
         return Math.max(used, floor) * Math.min(tx.gasprice, block.basefee + MOST_TIP);
     }

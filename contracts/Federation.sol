@@ -8,6 +8,7 @@ import {Pausable} from "@openzeppelin/contracts/utils/Pausable.sol";
 import {IFederation} from "./interfaces/IFederation.sol";
 import {IKeyring} from "./interfaces/IKeyring.sol";
 import {IModelRegistry} from "./interfaces/IModelRegistry.sol";
+import {IProofs} from "./interfaces/IProofs.sol";
 import {IRulebook} from "./interfaces/IRulebook.sol";
 import {IStakeVault} from "./interfaces/IStakeVault.sol";
 import {BallotLib, BallotWord} from "./libraries/BallotLib.sol";
@@ -49,11 +50,14 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
     IKeyring public keyring;
     address private _settlement;
     address private _duties;
+    IProofs private _proofs;
 
     /// @dev The first `_epoch.count` are the epoch's frozen members; those behind them join at the next epoch.
     address[] private _members;
     mapping(address => Member) private _memberOf;
     mapping(address => BallotWord) private _ballots;
+    /// @dev By the parity of the round: each writes one, and is bound by the other.
+    mapping(address => bytes32[2]) private _pledges;
     address[] private _exits;
     uint256 private _exitsDone;
 
@@ -70,6 +74,7 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
         address settlement_,
         address duties_,
         IKeyring keyring_,
+        IProofs proofs_,
         address admin,
         address guardian
     ) external initializer {
@@ -77,12 +82,13 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
             revert ZeroAddress();
         }
         if (vault_.federation() != address(this) || registry_.federation() != address(this)) revert ZeroAddress();
-        RULEBOOK.checkParams(params_);
+        RULEBOOK.checkParams(params_, proofs_);
         vault = vault_;
         registry = registry_;
         _settlement = settlement_;
         _duties = duties_;
         keyring = keyring_;
+        _proofs = proofs_;
         _grantRole(DEFAULT_ADMIN_ROLE, admin);
         _grantRole(GUARDIAN, guardian);
         _setRoleAdmin(MEMBER, GUARDIAN);
@@ -190,7 +196,7 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
     }
 
     /// @inheritdoc IFederation
-    function reveal(bytes32 contentId, bytes32 annex, bytes32 salt) external {
+    function reveal(bytes32 contentId, bytes32 annex, bytes32 salt, bytes32 pledged) external {
         ClockWord c = _clock;
         if (!c.acceptsReveals()) revert WrongPhase(_phase(c), Phase.Reveal);
         BallotWord ballot = _ballots[msg.sender];
@@ -204,7 +210,15 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
         _ballots[msg.sender] = ballot.withState(BallotLib.REVEALED);
         _clock = c.countReveal();
         if (c.clusterSize() > 1) _roll = _roll.reveal(ballot.seat());
-        emit Revealed(number, msg.sender, contentId, annex, salt);
+        if (pledged != 0) _pledges[msg.sender][number % 2] = pledged;
+        emit Revealed(number, msg.sender, contentId, annex, salt, pledged);
+    }
+
+    /// @inheritdoc IFederation
+    function pledge(bytes32 pledged) external {
+        uint24 number = _clock.number();
+        _pledges[msg.sender][number % 2] = pledged;
+        emit Pledged(number, msg.sender, pledged);
     }
 
     /// @inheritdoc IFederation
@@ -323,7 +337,7 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
 
     /// @inheritdoc IFederation
     function scheduleParams(Params memory params_) external onlyRole(DEFAULT_ADMIN_ROLE) {
-        RULEBOOK.checkParams(params_);
+        RULEBOOK.checkParams(params_, _proofs);
         _write(SCHEDULED, params_);
         _hasScheduled = true;
         emit ParamsScheduled(params_);
@@ -367,6 +381,11 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
     }
 
     /// @inheritdoc IFederation
+    function pledgeBefore(address node, uint24 round) external view returns (bytes32) {
+        return _pledges[node][1 - round % 2];
+    }
+
+    /// @inheritdoc IFederation
     function words(address[] calldata nodes)
         external
         view
@@ -379,8 +398,8 @@ contract Federation is IFederation, Initializable, AccessControl, Pausable {
     }
 
     /// @inheritdoc IFederation
-    function modules() external view returns (address settlement, address duties) {
-        return (_settlement, _duties);
+    function modules() external view returns (address settlement, address duties, IProofs proofs) {
+        return (_settlement, _duties, _proofs);
     }
 
     /// @inheritdoc IFederation

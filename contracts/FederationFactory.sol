@@ -9,6 +9,7 @@ import {IFederationFactory} from "./interfaces/IFederationFactory.sol";
 import {IKeyring} from "./interfaces/IKeyring.sol";
 import {IModelReader, IModelRegistry} from "./interfaces/IModelRegistry.sol";
 import {IPricingEngine} from "./interfaces/IPricingEngine.sol";
+import {IProofs} from "./interfaces/IProofs.sol";
 import {ISettlement} from "./interfaces/ISettlement.sol";
 import {IStakeVault} from "./interfaces/IStakeVault.sol";
 import {Surface} from "./libraries/Surface.sol";
@@ -24,13 +25,14 @@ contract FederationFactory is IFederationFactory {
     address public immutable settlementCode;
     address public immutable dutiesCode;
     address public immutable keyringCode;
+    address public immutable proofsCode;
     mapping(address => Parts) private _parts;
 
     constructor(Parts memory codes) {
         if (
             codes.federation.code.length == 0 || codes.vault.code.length == 0 || codes.registry.code.length == 0
                 || codes.engine.code.length == 0 || codes.settlement.code.length == 0 || codes.duties.code.length == 0
-                || codes.keyring.code.length == 0
+                || codes.keyring.code.length == 0 || codes.proofs.code.length == 0
         ) revert NoCode();
         federationCode = codes.federation;
         vaultCode = codes.vault;
@@ -39,6 +41,7 @@ contract FederationFactory is IFederationFactory {
         settlementCode = codes.settlement;
         dutiesCode = codes.duties;
         keyringCode = codes.keyring;
+        proofsCode = codes.proofs;
     }
 
     /// @inheritdoc IFederationFactory
@@ -51,6 +54,7 @@ contract FederationFactory is IFederationFactory {
         parts.settlement = settlementCode.cloneDeterministic(salt);
         parts.duties = dutiesCode.cloneDeterministic(salt);
         parts.keyring = keyringCode.cloneDeterministic(salt);
+        if (config.proofs.verifier != address(0)) parts.proofs = proofsCode.cloneDeterministic(salt);
         _parts[parts.federation] = parts;
         emit FederationCreated(msg.sender, config.label, parts);
 
@@ -62,6 +66,11 @@ contract FederationFactory is IFederationFactory {
         ISettlement(parts.settlement).initialize(IFederation(parts.federation));
         IDuties(parts.duties).initialize(IFederation(parts.federation));
         IKeyring(parts.keyring).initialize(IFederation(parts.federation));
+        if (parts.proofs != address(0)) {
+            IProofs(parts.proofs).initialize(
+                IFederation(parts.federation), IModelRegistry(parts.registry), config.fractionBits, config.proofs
+            );
+        }
         IFederation(parts.federation).initialize(
             config.params,
             IStakeVault(parts.vault),
@@ -69,6 +78,7 @@ contract FederationFactory is IFederationFactory {
             parts.settlement,
             parts.duties,
             IKeyring(parts.keyring),
+            IProofs(parts.proofs),
             config.admin,
             config.guardian
         );
@@ -83,7 +93,7 @@ contract FederationFactory is IFederationFactory {
         parts.settlement = settlementCode.predictDeterministicAddress(salt);
         parts.duties = dutiesCode.predictDeterministicAddress(salt);
         parts.keyring = keyringCode.predictDeterministicAddress(salt);
-        parts.engine = _parts[parts.federation].engine;
+        (parts.engine, parts.proofs) = (_parts[parts.federation].engine, _parts[parts.federation].proofs);
     }
 
     /// @inheritdoc IFederationFactory

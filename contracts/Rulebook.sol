@@ -3,6 +3,7 @@ pragma solidity ^0.8.30;
 
 import {IFederationErrors, IFederationTypes} from "./interfaces/IFederation.sol";
 import {IModelRegistry} from "./interfaces/IModelRegistry.sol";
+import {IProofs} from "./interfaces/IProofs.sol";
 import {IRulebook} from "./interfaces/IRulebook.sol";
 import {ParamsLib} from "./libraries/ParamsLib.sol";
 import {RuleLib} from "./libraries/RuleLib.sol";
@@ -11,8 +12,9 @@ import {VectorLib} from "./libraries/VectorLib.sol";
 /// @title Rulebook: the specification is IRulebook.
 contract Rulebook is IRulebook {
     /// @inheritdoc IRulebook
-    function checkParams(IFederationTypes.Params calldata params) external pure {
+    function checkParams(IFederationTypes.Params calldata params, IProofs proofs) external view {
         ParamsLib.check(params);
+        if (address(proofs) != address(0)) proofs.checkParams(params);
     }
 
     /// @inheritdoc IRulebook

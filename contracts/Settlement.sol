@@ -167,7 +167,7 @@ contract Settlement is ISettlement, Initializable {
         Roll roll,
         BallotWord[] memory ballots,
         uint256 voids
-    ) private pure {
+    ) private view {
         uint256 m = clock.clusterSize();
         Cluster[] memory all = new Cluster[](clock.selected() / m);
         uint256[] memory filled = new uint256[](all.length);

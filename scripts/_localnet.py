@@ -199,7 +199,7 @@ def localnet(
     content = tomllib.loads(PLAN.read_text())
     content["rounds"] |= {"min_members": members, "seats": members + rogues}
     for section, values in (changes or {}).items():
-        content[section] |= values
+        content[section] = content.get(section, {}) | values
     plan.write_text(tomli_w.dumps(content))
     with anvil(log=home / "anvil.log", start=start) as url:
         run(

@@ -9,7 +9,7 @@ import ape
 import click
 
 NAMES = (
-    "Federation", "StakeVault", "ModelRegistry", "PricingEngine", "Settlement", "Duties", "Keyring",
+    "Federation", "StakeVault", "ModelRegistry", "PricingEngine", "Settlement", "Duties", "Keyring", "Proofs",
     "FederationFactory", "Rulebook", "BondToken", "SettableFeed",
 )  # fmt: skip
 FOLDER = Path(__file__).resolve().parent.parent / "offchain" / "fedvol" / "chain" / "abi"

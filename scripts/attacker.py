@@ -25,6 +25,7 @@ from fedvol.node.config import load_config
 from fedvol.node.daemon import Node, open_node
 from fedvol.node.rounds import aggregate_now, counted
 from fedvol.protocol.commitment import NO_ANNEX, RoundId, commitment
+from fedvol.protocol.evidence import NO_PLEDGE
 from fedvol.protocol.rule import Rule, apply
 from fedvol.protocol.vector import content_id, pack_model, pack_update, pack_weighted, unpack_model
 from fedvol.storage import Storage
@@ -103,7 +104,8 @@ class Attacker:
         number = self.look().clock.number
         if pin:
             self.storage.put(self.data[number])
-        self.must(self.client.federation.functions.reveal(content_id(self.data[number]), NO_ANNEX, self.salts[number]))
+        shown = content_id(self.data[number]), NO_ANNEX, self.salts[number], NO_PLEDGE
+        self.must(self.client.federation.functions.reveal(*shown))
 
     # ------------------------------------------------------------------ what it knows
 

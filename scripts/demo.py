@@ -37,6 +37,9 @@ from scripts._report import DAY, Judge, forwards, gas_by_kind, newest, plot_smil
 
 DESKS = 8
 CLUSTER = 4
+PROVING = {"reveal_window": 90, "demand_window": 15, "unbonding": 900}
+"""Seconds: six nodes on one machine prove at once."""
+NORM = 1 << 46
 KILL_IN_ROUND = 3
 CHEAT_IN_ROUND = 4
 BACK_AFTER_S = 4.0
@@ -232,6 +235,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="rounds to run, at least 5")
     parser.add_argument("--window-hours", type=float, default=6.0, help="how much of the tape's end is used")
     parser.add_argument("--seed", type=int, default=1, help="of the synthetic market")
+    parser.add_argument("--proofs", choices=("bounded", "trained"), help="what every update must prove")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "demo")
     options = parser.parse_args()
     for number in (signal.SIGTERM, signal.SIGINT):  # a shell starts background jobs with SIGINT ignored
@@ -257,9 +261,11 @@ def demo(options: argparse.Namespace) -> None:
         f"[bold]FedVol[/]: {len(tapes)} desks, clusters of {CLUSTER}, {what}. Starting a chain and deploying with ape …"
     )
     rounds = {"cluster_size": CLUSTER, "seats": DESKS, "min_members": DESKS}
-    with localnet(
-        options.out, options.window_hours, len(tapes), changes={"rounds": rounds}, start=newest(tapes)
-    ) as net:
+    changes: dict[str, dict[str, object]] = {"rounds": rounds}
+    if options.proofs:
+        changes = {"rounds": rounds | PROVING, "bonds": {"demand_bond": str(10**17)}}
+        changes["proofs"] = {"kind": options.proofs, "norm": NORM}
+    with localnet(options.out, options.window_hours, len(tapes), changes=changes, start=newest(tapes)) as net:
         spec = ModelSpec.from_json(json.dumps(net.client.deployment.spec))
         judge = Judge(build(spec), tapes, options.window_hours)
         forward = {market: price for market, price in forwards(judge.market).items() if market in spec.markets}

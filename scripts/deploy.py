@@ -16,18 +16,17 @@ import click
 from ape.api import AccountAPI
 from ape.cli import ConnectedProviderCommand, account_option, network_option
 
-from fedvol.chain.deployment import Deployment
+from fedvol.chain.deployment import NOWHERE, Deployment
 from fedvol.chain.plan import FederationPlan, load_plan
 from fedvol.errors import FedvolError
 from fedvol.learning.model import ModelSpec, build
+from fedvol.proofs.verifier import LOCAL_CHAINS, require_public
 from fedvol.protocol.surface import weights_of
 from fedvol.protocol.vector import pack_model
 
 ROOT = Path(__file__).resolve().parent.parent
-LOCAL_CHAINS = (31337, 1337)
 FEED_DECIMALS = 8
-NO_FEED = "0x" + "00" * 20
-IMPLEMENTATIONS = ("StakeVault", "ModelRegistry", "PricingEngine", "Settlement", "Duties", "Keyring")
+IMPLEMENTATIONS = ("StakeVault", "ModelRegistry", "PricingEngine", "Settlement", "Duties", "Keyring", "Proofs")
 """After the federation itself, in the order of `IFederationFactory.Parts`."""
 
 
@@ -102,6 +101,14 @@ def parts_for(plan: FederationPlan, deployer: Deployer) -> SimpleNamespace:
     )
 
 
+def terms_for(plan: FederationPlan, deployer: Deployer) -> tuple[str, int, int, int]:
+    """What updates must prove: nothing; or by the plan's verifier; or, on a local chain, by an insecure one."""
+    if plan.proofs is None:
+        return NOWHERE, 0, 0, 0
+    verifier, insecure = plan.proofs.verifier, plan.proofs.insecure_verifier
+    return plan.proofs.terms(verifier or deployer.once(insecure, insecure).address)
+
+
 def create(plan: FederationPlan, deployer: Deployer) -> Deployment:
     """The plan's federation, created unless this account created it before."""
     me, spec = deployer.account, spec_of(plan)
@@ -118,7 +125,7 @@ def create(plan: FederationPlan, deployer: Deployer) -> Deployment:
                     market.encode().ljust(32, b"\0"),
                     parts.feeds[market],
                     plan.feeds[market].max_age,
-                    parts.vol_feeds.get(market, NO_FEED),
+                    parts.vol_feeds.get(market, NOWHERE),
                     plan.feeds[market].vol_max_age,
                 )
                 for market in plan.model.markets
@@ -130,6 +137,7 @@ def create(plan: FederationPlan, deployer: Deployer) -> Deployment:
             "params": plan.params(),
             "admin": parts.timelock,
             "guardian": parts.guardian,
+            "proofs": terms_for(plan, deployer),
         }
         receipt = parts.factory.create(config, sender=me, required_confirmations=deployer.confirmations)
         block = receipt.block_number
@@ -156,6 +164,7 @@ def create(plan: FederationPlan, deployer: Deployer) -> Deployment:
         feeds=parts.feeds,
         vol_feeds=parts.vol_feeds,
         spec=json.loads(spec.to_json()),
+        proofs=where.proofs,
     )
 
 
@@ -176,6 +185,8 @@ def cli(account: AccountAPI, plan_file: str, confirmations: int | None, deployme
         plan = load_plan(plan_file)
         if ape.chain.chain_id not in LOCAL_CHAINS:
             plan.for_public_chain()
+            if plan.proofs is not None:
+                require_public(plan.proofs.verifier, bytes(ape.chain.provider.get_code(plan.proofs.verifier)))
         out = Path(deployments) if deployments else ROOT / "deployments" / f"{ape.chain.chain_id}.json"
         if not account.balance:
             raise FedvolError(f"{account.address} holds no coins to pay gas with.", "Fund it first.")

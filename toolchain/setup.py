@@ -199,6 +199,10 @@ def compile_contracts() -> None:
     run(BIN / "ape", "compile", "--force", hint="The contracts do not compile: see the message above.")
 
 
+def make_insecure_reference_string() -> None:
+    run(BIN / "python", "-m", "fedvol.proofs.reference", hint="Remove build/reference and run the same command again.")
+
+
 def setup() -> None:
     if sys.version_info < (3, 11):  # noqa: UP036 - this file is what tells
         raise SetupError(f"Python {platform.python_version()} is too old: run `make PYTHON=python3.11 …` or newer.")
@@ -214,6 +218,8 @@ def setup() -> None:
     step("Solidity compiler", [PINS["solc"], ROOT / "toolchain" / "solc.cjs"], install_solc)
     sources = sorted((ROOT / "contracts").rglob("*.sol"))
     step("contracts", [*sources, ROOT / "ape-config.yaml", ROOT / "package-lock.json"], compile_contracts)
+    recipe = [ROOT / "offchain" / "fedvol" / "proofs" / f"{name}.py" for name in ("reference", "ceremony", "bn254")]
+    step("INSECURE reference string for tests and demos", [*recipe], make_insecure_reference_string)
     if "--with-test-peers" in sys.argv[1:]:
         peer = ROOT / "tests" / "peers" / "ipfs"
         step("IPFS test server", [peer / "package-lock.json"], lambda: npm("ci", cwd=peer))

@@ -11,7 +11,7 @@ import {IFederation} from "./IFederation.sol";
 /// | absent: a seat, and no commit | ⌈p / 2⌉ · 2^n |
 /// | silent: a commit that is not opened | p · 2^n |
 /// | veiled: a survivor of a masked round that does not unmask | ⌈3p / 2⌉ · 2^n |
-/// | unanswered: revealed bytes that were demanded and not handed out | 2p · 2^n |
+/// | unanswered: revealed bytes, or their proof, that were demanded and not handed out | 2p · 2^n |
 ///
 /// Half, rounded up, is burned; the rest goes to who reported it, or demanded the bytes. None of them touches half of the least bond,
 /// the reserve that a proof of fraud takes (`IFederation.overturn`). Two absences without a commit between them suspend: the node
@@ -68,6 +68,8 @@ interface IDuties {
     error NotCommitted(address node);
     /// @dev All bytes come in one call.
     error WrongVectorLength(uint256 given, uint256 expected);
+    /// @dev This federation's updates carry no proofs.
+    error NoEvidenceAsked();
     error WrongDemandBond(uint256 given, uint256 needed);
     error NothingToClaim(address account);
     error PaymentFailed(address account);
@@ -85,10 +87,11 @@ interface IDuties {
     /// `demandBond` wei: what is left after the answerer's refund comes back; all of it, and half of the penalty, if nobody answers.
     function demand(address node) external payable;
 
-    /// @notice Hands out the bytes of a node, all at once; anybody who has them may. Refunded at most the demand's bond: gas used
-    /// here, with calldata and the base cost, at the base fee and a tip of at most 2 gwei.
-    /// @param annex As revealed. @param salt As revealed.
-    function answer(address node, bytes32 annex, bytes32 salt, bytes calldata data) external;
+    /// @notice Hands out the bytes of a node, all at once, and, where updates carry proofs, shows that they are well made; anybody who
+    /// has them may. Refunded at most the demand's bond: gas used here, with calldata and the base cost, at the base fee and a tip of
+    /// at most 2 gwei.
+    /// @param annex As revealed. @param salt As revealed. @param evidence See `IProofs.check`; nothing where there are no proofs.
+    function answer(address node, bytes32 annex, bytes32 salt, bytes calldata data, bytes calldata evidence) external;
 
     /// @notice After the time to answer, in this round or later (until then the node cannot commit): penalises a node whose bytes were demanded in vain, and gives the demander its bond back.
     function reportUnanswered(address node) external;

@@ -3,6 +3,7 @@ pragma solidity ^0.8.30;
 
 import {IKeyring} from "./IKeyring.sol";
 import {IModelRegistry} from "./IModelRegistry.sol";
+import {IProofs} from "./IProofs.sol";
 import {IStakeVault} from "./IStakeVault.sol";
 import {BallotWord} from "../libraries/BallotLib.sol";
 import {ClockWord} from "../libraries/ClockLib.sol";
@@ -210,7 +211,12 @@ interface IFederationEvents is IFederationTypes {
     event RoundRearmed(uint24 indexed round, uint40 seedBlock);
     event RoundDrawn(uint24 indexed round, uint64 seed, uint24 epochStart);
     event Committed(uint24 indexed round, address indexed node, uint8 seat);
-    event Revealed(uint24 indexed round, address indexed node, bytes32 contentId, bytes32 annex, bytes32 salt);
+    /// @param pledge 0 where nothing was pledged.
+    event Revealed(
+        uint24 indexed round, address indexed node, bytes32 contentId, bytes32 annex, bytes32 salt, bytes32 pledge
+    );
+    /// @notice Pledged aside from a reveal. @param round The last that was opened.
+    event Pledged(uint24 indexed round, address indexed node, bytes32 pledge);
     /// @param keys As handed in: see `MaskLib.annex`.
     event Unmasked(uint24 indexed round, address indexed node, bytes32[] keys);
     event Proposed(uint24 indexed round, address indexed proposer, bytes32 contentId, uint256 voids, bytes model);
@@ -233,7 +239,7 @@ interface IFederation is IFederationErrors, IFederationEvents {
     /// @notice Sets up a clone; once only.
     /// @param admin    Governor: a timelock. @param guardian May pause the opening of rounds.
     /// @param settlement May overturn and conclude proposals. @param duties May mark ballots and punish. @param keyring Knows who has
-    /// a key to mask with.
+    /// a key to mask with. @param proofs Judges proofs of demanded updates; 0 where there are none.
     function initialize(
         Params calldata params,
         IStakeVault vault,
@@ -241,6 +247,7 @@ interface IFederation is IFederationErrors, IFederationEvents {
         address settlement,
         address duties,
         IKeyring keyring,
+        IProofs proofs,
         address admin,
         address guardian
     ) external;
@@ -275,7 +282,15 @@ interface IFederation is IFederationErrors, IFederationEvents {
 
     /// @notice Opens the caller's commit. The bytes named by `contentId` are pinned off chain.
     /// @param contentId SHA-256 of the packed update. @param annex 0 in plain mode. @param salt 32 random bytes.
-    function reveal(bytes32 contentId, bytes32 annex, bytes32 salt) external;
+    /// @param pledged SHA-256 of (id of this round's proof ‖ root of the rows that the next round's update will come from), see
+    /// `pledge`; 0 pledges nothing, and leaves what stands.
+    function reveal(bytes32 contentId, bytes32 annex, bytes32 salt, bytes32 pledged) external;
+
+    /// @notice Pledges the caller to the rows that its update of the *next* round will come from, outside a reveal: a newcomer, or a
+    /// node without a seat. Until then it may be replaced. What is pledged while a round is the last one binds in the round after it,
+    /// and nothing that is written after an opening binds in the round that it opened.
+    /// @param pledged SHA-256 of 64 bytes: (the id of the last proof, or 0 ‖ the root).
+    function pledge(bytes32 pledged) external;
 
     /// @notice Opens a survivor's masks: its self key, and the keys that it shares with the missing of its cluster. Masked rounds only.
     ///
@@ -318,7 +333,7 @@ interface IFederation is IFederationErrors, IFederationEvents {
 
     // ------------------------------------------------------------------ governance
 
-    /// @notice Parameters for the next opening; governor (timelock) only.
+    /// @notice Parameters for the next opening; governor (timelock) only. Where updates carry proofs, none with which they could not.
     function scheduleParams(Params calldata params) external;
 
     /// @notice Stops the opening of rounds; guardian only.
@@ -346,8 +361,8 @@ interface IFederation is IFederationErrors, IFederationEvents {
         view
         returns (ClockWord clock, Roll roll, BallotWord[] memory ballots);
 
-    /// @notice Settlement and duties of this federation.
-    function modules() external view returns (address settlement, address duties);
+    /// @notice Settlement and duties of this federation, and who judges proofs of demanded updates; 0 where there are none.
+    function modules() external view returns (address settlement, address duties, IProofs proofs);
 
     function memberOf(address node) external view returns (Member memory);
 
@@ -371,4 +386,8 @@ interface IFederation is IFederationErrors, IFederationEvents {
     function registry() external view returns (IModelRegistry);
 
     function keyring() external view returns (IKeyring);
+
+    /// @notice What the node had pledged before `round` was opened: the running one, or the next if it were opened now. Of older
+    /// rounds the events tell.
+    function pledgeBefore(address node, uint24 round) external view returns (bytes32);
 }

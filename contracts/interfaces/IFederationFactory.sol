@@ -3,9 +3,11 @@ pragma solidity ^0.8.30;
 
 import {IFederationTypes} from "./IFederation.sol";
 import {IPricingEngine} from "./IPricingEngine.sol";
+import {IProofs} from "./IProofs.sol";
 
-/// @title Deploys a federation for a market: seven minimal proxies (ERC-1167), set up in one transaction. The engine's carries its
-/// configuration in its own code. Without markets it is a federation for a model of any other kind, which has no engine.
+/// @title Deploys a federation for a market: eight minimal proxies (ERC-1167), set up in one transaction. The engine's carries its
+/// configuration in its own code. Without markets it is a federation for a model of any other kind, which has no engine; without a
+/// verifier one whose updates carry no proofs.
 interface IFederationFactory {
     /// @param label         Chosen by the founder; one federation for each founder and label.
     /// @param bondToken     A plain ERC-20.
@@ -18,6 +20,7 @@ interface IFederationFactory {
     /// @param bounds        What a version must keep to for the engine to take it.
     /// @param admin         Governor of federation and engine: a timelock.
     /// @param guardian      May pause the opening of rounds.
+    /// @param proofs        What updates have to prove; verifier 0: nothing.
     struct Config {
         bytes32 label;
         address bondToken;
@@ -31,6 +34,7 @@ interface IFederationFactory {
         IFederationTypes.Params params;
         address admin;
         address guardian;
+        IProofs.Terms proofs;
     }
 
     struct Parts {
@@ -41,6 +45,7 @@ interface IFederationFactory {
         address settlement;
         address duties;
         address keyring;
+        address proofs;
     }
 
     event FederationCreated(address indexed founder, bytes32 indexed label, Parts parts);
@@ -51,8 +56,8 @@ interface IFederationFactory {
     /// @notice Creates and sets up a federation at addresses that depend on the caller and the label alone.
     function create(Config calldata config) external returns (Parts memory);
 
-    /// @notice Where `founder`'s federation named `label` is, or will be; the engine, whose address depends on its configuration,
-    /// is zero until then, and where there is none.
+    /// @notice Where `founder`'s federation named `label` is, or will be; engine and proofs, which depend on the configuration, are
+    /// zero until then, and where there are none.
     function addressesOf(address founder, bytes32 label) external view returns (Parts memory);
 
     /// @notice The parts of a federation made here.

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from fedvol import __version__
-from fedvol.commands import audit, federation, lab, market, node, quote
+from fedvol.commands import audit, ceremony, federation, lab, market, node, proofs, quote
 from fedvol.console import err
 from fedvol.errors import FedvolError
 
@@ -18,14 +18,17 @@ app = typer.Typer(
     "A first look: `fedvol market inspect TAPE` says what is in your tape. Then `fedvol node init`, "
     "`fedvol node run`.\n\nExit codes: 0 well, 1 failed, 2 bad command line or configuration, 3 key file, "
     "4 tape, 5 storage, 6 chain, 7 bad numbers; 8, 9, 10 an audit that found a fault, missing bytes, or what it "
-    "cannot check.",
+    "cannot check; 11 privacy budget spent, 12 reference string, 13 proof.",
 )
 app.add_typer(node.app, name="node")
 app.add_typer(federation.app, name="federation")
 app.add_typer(market.app, name="market")
 app.add_typer(lab.app, name="lab")
+app.add_typer(ceremony.app, name="ceremony")
 app.command("quote")(quote.quote)
 app.command("audit")(audit.audit)
+app.command("prove")(proofs.prove)
+app.command("verify")(proofs.verify)
 
 
 @app.callback(invoke_without_command=True)

@@ -56,3 +56,15 @@ class WireError(FedvolError):
     """Numbers or bytes that the protocol cannot carry: non-finite, out of range, of a wrong length."""
 
     exit_code = 7
+
+
+class CeremonyError(FedvolError):
+    """A reference string that is missing, or not what its transcript says."""
+
+    exit_code = 12
+
+
+class ProofError(FedvolError):
+    """A proof that cannot be made: inputs that do not fit together, or a missing prover."""
+
+    exit_code = 13

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ from scripts._localnet import PLAN, ROOT
 from fedvol.chain.client import abi
 from fedvol.chain.plan import load_plan
 from fedvol.errors import ConfigError
+from fedvol.proofs.reference import IGNITION_POINT2
+from fedvol.proofs.verifier import require_public
+from fedvol.protocol.agreed import UNIT, Limits
 
 
 def changed(tmp_path: Path, old: str, new: str) -> Path:
@@ -65,6 +69,80 @@ def test_nonsense_is_refused_by_name(tmp_path: Path, old: str, new: str, word: s
 def test_a_public_chain_needs_addresses() -> None:
     with pytest.raises(ConfigError, match=r"bonds\.token"):
         load_plan(PLAN).for_public_chain()
+
+
+PROOFS = """
+[proofs]
+kind = "trained"
+norm = 100000000000000
+
+[bonds]"""
+
+
+def proven(tmp_path: Path, *changes: tuple[str, str]) -> Path:
+    """The committed plan with proofs, which it can carry but for the changes."""
+    path = changed(tmp_path, "cluster_size = 1", "cluster_size = 3")
+    text = path.read_text().replace("\n[bonds]", PROOFS, 1)
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new, 1)
+    path.write_text(text)
+    return path
+
+
+def test_a_plan_may_ask_for_proofs(tmp_path: Path) -> None:
+    plan = load_plan(proven(tmp_path, ("norm = 100000000000000", "norm = 100000000000000\nrows = { most_vol = 2.0 }")))
+    verifier, kind, norm, limits = plan.proofs.terms("0x12")
+    assert (verifier, kind, norm) == ("0x12", 2, 10**14)
+    assert Limits.unpack(limits) == Limits(most_vol=2 * UNIT)
+    assert plan.proofs.insecure_verifier == "InsecureTrainedVerifier"
+    bounded = load_plan(proven(tmp_path, ('"trained"', '"bounded"')))
+    assert bounded.proofs.terms("0x12") == ("0x12", 1, 10**14, 0)
+    assert load_plan(PLAN).proofs is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "word"),
+    [
+        ("cluster_size = 3", "cluster_size = 1", "cluster_size"),
+        ("weighted = true", "weighted = false", "weighted"),
+        ("pillars = 13", "pillars = 12", "160 weights"),
+        ("fraction_bits = 20", "fraction_bits = 21", "fraction_bits"),
+        ('"trained"', '"guessed"', "kind"),
+        ("norm = 100000000000000", "norm = 0", "norm"),
+        ("norm = 100000000000000", "norm = 43980465111039", "at least 43980465111040"),
+        ("norm = 100000000000000", "norm = 100000000000000\nverifier = '0x12'", "verifier"),
+        ("norm = 100000000000000", "norm = 100000000000000\nrows = { least_vol = 4.0 }", "least_vol"),
+        ("norm = 100000000000000", "norm = 100000000000000\nrows = { prior = 0.00006 }", "prior"),
+        ("norm = 100000000000000", "norm = 100000000000000\nrows = { huber = 0.0000001 }", "2\\^-20"),
+    ],
+)
+def test_proofs_that_nobody_could_make_are_refused(tmp_path: Path, old: str, new: str, word: str) -> None:
+    with pytest.raises(ConfigError, match=word):
+        load_plan(proven(tmp_path, (old, new)))
+
+
+def test_a_public_chain_needs_a_verifier(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"proofs\.verifier"):
+        load_plan(proven(tmp_path)).for_public_chain()
+
+
+def test_a_public_chain_refuses_the_insecure_verifiers() -> None:
+    for name in ("InsecureBoundedVerifier", "InsecureTrainedVerifier"):
+        artefact = json.loads((ROOT / "contracts" / "verifiers" / f"{name}.json").read_text())
+        code = bytes.fromhex(artefact["runtimeBytecode"]["bytecode"].removeprefix("0x"))
+        assert len(code) > 10_000
+        with pytest.raises(ConfigError, match="Ignition"):
+            require_public("0x12", code)
+    with pytest.raises(ConfigError, match="Ignition"):
+        require_public("0x12", b"")
+
+
+def test_a_public_chain_takes_a_verifier_of_the_public_string() -> None:
+    constants = [coordinate.to_bytes(32, "big") for pair in IGNITION_POINT2 for coordinate in pair]
+    require_public("0x12", b"\x7f".join([b"code", *constants]))
+    with pytest.raises(ConfigError, match="Ignition"):
+        require_public("0x12", b"\x7f".join([b"code", *constants[1:]]))
 
 
 def test_the_example_for_a_public_chain_waits_for_its_addresses() -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from fedvol.protocol import commitment as twin
+from fedvol.protocol.evidence import NO_PLEDGE
 from fedvol.protocol.rule import Rule, apply
 from fedvol.protocol.vector import content_id, pack_model, pack_update, pack_weighted, unpack_model
 
@@ -52,6 +53,7 @@ PARAMS = {
     "unmaskWindow": 50,
     "closed": False,
 }
+NO_PROOFS = ("0x" + "00" * 20, 0, 0, 0)
 STATUSES = ("None", "Joining", "Active", "Leaving")
 PHASES = (
     "Idle", "Draw", "Commit", "Reveal", "Availability", "Unmask", "Propose", "Challenge", "Final", "Void", "Settle",
@@ -78,6 +80,7 @@ class Arena:
     genesis: bytes
     weights: int = WEIGHTS
     weighted: bool = False
+    proofs: Any = None
 
     # ------------------------------------------------------------------ time
 
@@ -164,7 +167,8 @@ class Arena:
 
     def reveal(self, *nodes: Any) -> list[Any]:
         self.pass_settling()
-        return [self.federation.reveal(content_id(self.update(n)), bytes(32), self.salt(n), sender=n) for n in nodes]
+        reveal = self.federation.reveal
+        return [reveal(content_id(self.update(n)), bytes(32), self.salt(n), NO_PLEDGE, sender=n) for n in nodes]
 
     def reveal_all(self, nodes: list[Any]) -> None:
         """A round in which all `nodes` reveal, up to where bytes can be demanded."""
@@ -222,7 +226,7 @@ class Arena:
         return [self.duties.demand(n, value=bond, sender=by) for n in nodes]
 
     def answer(self, node: Any, *, by: Any) -> Any:
-        return self.duties.answer(node, bytes(32), self.salt(node), self.update(node), sender=by)
+        return self.duties.answer(node, bytes(32), self.salt(node), self.update(node), b"", sender=by)
 
     def bond(self, node: Any) -> int:
         return int(self.vault.bondOf(node).amount)
@@ -242,7 +246,7 @@ class Arena:
 
 def config_of(token: Any, founder: Any, guardian: Any, **changes: Any) -> dict[str, Any]:
     """The factory's argument, without an engine; `changes` go to the parameters, or the config's part of that name."""
-    names = ("label", "dimension", "genesis", "markets", "pillars")
+    names = ("label", "dimension", "genesis", "markets", "pillars", "fractionBits", "proofs")
     outer = {key: changes.pop(key) for key in names if key in changes}
     weights = outer.get("dimension", WEIGHTS)
     return {
@@ -258,12 +262,13 @@ def config_of(token: Any, founder: Any, guardian: Any, **changes: Any) -> dict[s
         "params": PARAMS | changes,
         "admin": founder.address,
         "guardian": guardian.address,
+        "proofs": NO_PROOFS,
     } | outer
 
 
-def surface_of(feeds: list[Any], vols: list[Any], pillars: int = PILLARS) -> dict[str, Any]:
+def surface_of(feeds: list[Any], vols: list[Any], pillars: int = PILLARS, bits: int = FRACTION_BITS) -> dict[str, Any]:
     """What makes a config one with an engine: a flat surface at 60% for BTC and ETH."""
-    one = 1 << FRACTION_BITS
+    one = 1 << bits
     block = [one * 6 // 10, one * 7 // 10, one * 11 // 10] * 2 * pillars + [one // 2, -one // 4]
     names = [name.encode().ljust(32, b"\0") for name in MARKETS]
     return {
@@ -273,13 +278,14 @@ def surface_of(feeds: list[Any], vols: list[Any], pillars: int = PILLARS) -> dic
             (name, feed.address, 3_600, vol.address, 3_600) for name, feed, vol in zip(names, feeds, vols, strict=True)
         ],
         "pillars": pillars,
+        "fractionBits": bits,
     }
 
 
 def implementations(project: Any, founder: Any) -> list[Any]:
     """The codes of a federation's parts, in the order of `IFederationFactory.Parts`."""
     rulebook = founder.deploy(project.Rulebook)
-    names = ("StakeVault", "ModelRegistry", "PricingEngine", "Settlement", "Duties", "Keyring")
+    names = ("StakeVault", "ModelRegistry", "PricingEngine", "Settlement", "Duties", "Keyring", "Proofs")
     return [founder.deploy(project.Federation, rulebook), *(founder.deploy(getattr(project, name)) for name in names)]
 
 
@@ -305,7 +311,8 @@ def make_arena(project: Any, chain: Any, blueprints: SimpleNamespace) -> Any:
     def make(**changes: Any) -> Arena:
         b = blueprints
         if "pillars" in changes:
-            changes |= surface_of(b.feeds, b.vols, changes["pillars"])
+            bits = changes.get("fractionBits", FRACTION_BITS)
+            changes |= surface_of(b.feeds, b.vols, changes["pillars"], bits)
         changes.setdefault("label", os.urandom(32))
         config = config_of(b.token, b.founder, b.guardian, **changes)
         b.factory.create(config, sender=b.founder)
@@ -327,6 +334,7 @@ def make_arena(project: Any, chain: Any, blueprints: SimpleNamespace) -> Any:
             genesis=config["genesis"],
             weights=config["dimension"],
             weighted=config["params"]["weighted"],
+            proofs=project.Proofs.at(parts.proofs) if "proofs" in changes else None,
         )
 
     return make

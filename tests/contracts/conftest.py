@@ -9,7 +9,7 @@ import ape_test.accounts
 import pytest
 from scripts._anvil import anvil
 
-pytest_plugins = ["tests.contracts.arena", "tests.contracts.masked"]
+pytest_plugins = ["tests.contracts.arena", "tests.contracts.masked", "tests.contracts.proven"]
 
 # Ape derives all its test keys anew for each revert that it explains.
 ape_test.accounts.generate_dev_accounts = functools.cache(ape_test.accounts.generate_dev_accounts)

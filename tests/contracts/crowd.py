@@ -15,6 +15,7 @@ from tests.contracts.arena import BOND, PARAMS, Arena, config_of
 from tests.contracts.wallets import Wallets
 
 from fedvol.protocol import commitment as twin
+from fedvol.protocol.evidence import NO_PLEDGE
 from fedvol.protocol.rule import Rule, apply
 from fedvol.protocol.vector import content_id, pack_model, pack_update, pack_weighted
 
@@ -102,7 +103,7 @@ class Crowd:
         self.wait_for("Reveal")
         for n in here:
             if n not in silent:
-                send(n, self.federation.reveal, names[n], ANNEX, self.salt(n))
+                send(n, self.federation.reveal, names[n], ANNEX, self.salt(n), NO_PLEDGE)
         self.wait_for("Availability")
 
     def propose(self, by: str, model: bytes) -> int:
@@ -141,7 +142,7 @@ def measure_round(crowd: Crowd) -> dict[str, int]:
     gas["report_silence"] = send(founder, duties.reportSilence, silent)
     bond = crowd.params["demandBond"]
     gas["demand"] = max(send(founder, duties.demand, n, value=bond) for n in (asked, withholding))
-    gas["answer"] = send(asked, duties.answer, asked, ANNEX, crowd.salt(asked), crowd.update(asked))
+    gas["answer"] = send(asked, duties.answer, asked, ANNEX, crowd.salt(asked), crowd.update(asked), b"")
     crowd.wait_for("Propose")
     gas["report_unanswered"] = send(founder, duties.reportUnanswered, withholding)
     gas["claim_wei"] = send(founder, duties.claim)

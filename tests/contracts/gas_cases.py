@@ -18,6 +18,7 @@ from tests.contracts.crowd import Crowd, measure_round
 from tests.contracts.pricing_fixtures import BLOCK, START, YEAR, typical_weights
 
 from fedvol.protocol import commitment as twin
+from fedvol.protocol.evidence import NO_PLEDGE
 from fedvol.protocol.rule import RuleKind
 from fedvol.protocol.vector import pack_model
 
@@ -33,6 +34,7 @@ CEILINGS = {
     "commit_masked": 37_500,
     "reveal_masked": 45_000,
     "unmask_masked": 42_500,  # the three together: 125,000
+    "reveal_pledged": 50_836,  # 6,000 more than before there were pledges
     "dispute_masked_word": 1_040_000,  # 1,000,000 was asked
     "poseidon2": 16_500,  # 14,000 was asked
     "black76": 2_900,
@@ -48,7 +50,7 @@ CEILINGS = {
 CODE_SIZE_CEILING = 24_576  # EIP-170
 CONTRACTS = (
     "Federation", "StakeVault", "ModelRegistry", "PricingEngine", "Settlement", "Duties", "Keyring",
-    "Rulebook", "FederationFactory", "Timelock",
+    "Proofs", "Rulebook", "FederationFactory", "Timelock",
 )  # fmt: skip
 
 WEIGHTS = 2 * BLOCK
@@ -119,7 +121,7 @@ def measure(project: Any, chain: Any, accounts: Any) -> dict[str, int]:
         commits = [federation.commit(openings[n][0], sender=n).gas_used for n in nodes]
         gas[names[0]], gas[names[1]] = max(commits[:-1]), commits[-1]
         arena.pass_settling()
-        reveals = [federation.reveal(CONTENT, ANNEX, openings[n][1], sender=n).gas_used for n in nodes]
+        reveals = [federation.reveal(CONTENT, ANNEX, openings[n][1], NO_PLEDGE, sender=n).gas_used for n in nodes]
         gas["reveal"], gas["reveal_last"] = max(reveals[:-1]), reveals[-1]
         arena.pass_to("Propose")
 

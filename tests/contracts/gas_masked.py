@@ -15,6 +15,7 @@ from tests.contracts.masked import MaskedArena
 
 from fedvol.protocol import commitment as twin
 from fedvol.protocol import mask
+from fedvol.protocol.evidence import NO_PLEDGE
 from fedvol.protocol.grumpkin import public_key
 from fedvol.protocol.mask import masks_left, words_of_bytes
 from fedvol.protocol.poseidon2 import FIELD, mask_words
@@ -35,6 +36,7 @@ class GasArena(MaskedArena):
     """One cluster of eight desks, whose vectors are anything but where a sum is asked for."""
 
     m = M
+    pledging = False
 
     def __init__(self, **parts: Any) -> None:
         super().__init__(**parts)
@@ -73,6 +75,9 @@ class GasArena(MaskedArena):
             if 0 not in made.to_bytes(26, "big"):
                 return salt
         raise AssertionError
+
+    def pledged(self, node: Any) -> bytes:
+        return full("pledge", self.federation.clock().number, node.address) if self.pledging else NO_PLEDGE
 
     def vector(self, node: Any) -> bytes:
         return self.once("vector", node, lambda: self._vector(node))
@@ -127,9 +132,12 @@ def measure(project: Any, chain: Any, parts: Any, nodes: list[Any]) -> dict[str,
         arena.fund(n, 2 * BOND)
         arena.federation.join(2 * BOND, sender=n)
 
-    # The first round computes seats; the last ends with a bond slashed, and a member less.
-    for first, missing in ((True, ()), (False, ()), (False, MISSING[:1]), (False, MISSING)):
+    # The first round computes seats; the last ends with a bond slashed, and a member less. Pledges fill two new slots.
+    usual = [(True, (), ""), (False, (), "")]
+    pledging = [(False, (), "pledged_first")] * 2 + [(False, (), "pledged")] * 2
+    for first, missing, pledge in [*usual, *pledging, (False, MISSING[:1], ""), (False, MISSING, "")]:
         arena.open()
+        arena.pledging = bool(pledge)
         seats = {arena.seat(n): n for n in nodes}
         survivors = [n for s, n in sorted(seats.items()) if s not in missing]
         if missing == MISSING:
@@ -142,8 +150,10 @@ def measure(project: Any, chain: Any, parts: Any, nodes: list[Any]) -> dict[str,
         opened = [r.gas_used for r in arena.unmask(*survivors)]
         suffix = f"_{len(missing)}_missing" if missing else ""
         if not first:
-            gas |= {"commit_masked": max(commits[:-1]), "reveal_masked": max(reveals[:-1])}
+            gas |= {"commit_masked": max(commits[:-1]), f"reveal_{pledge or 'masked'}": max(reveals[:-1])}
             gas["unmask_masked" + suffix] = max(opened[:-1])
+        if pledge == "pledged":
+            gas["pledge"] = arena.federation.pledge(arena.pledged(nodes[0]), sender=nodes[0]).gas_used
         if missing != MISSING:
             arena.pass_to("Void")
     arena.pass_to("Propose")

@@ -13,6 +13,7 @@ from tests.contracts.ledger import Ledger
 from tests.contracts.wallets import Reverted, Wallets
 
 from fedvol.protocol import commitment as twin
+from fedvol.protocol.evidence import NO_PLEDGE
 from fedvol.protocol.rule import Rule, combine
 from fedvol.protocol.vector import content_id, pack_model, pack_update, unpack_model, unpack_update
 
@@ -40,6 +41,7 @@ class Life:
         self.answered: dict[str, int] = {}
         self.reported: set[tuple[str, str, int]] = set()  # what, desk, round
         self.demands: dict[str, tuple[str, int]] = {}  # desk -> who demanded, round
+        self.pledges: Counter[tuple[str, int]] = Counter()  # (desk, parity of the round)
         self.unpaid: dict[str, tuple[str, int]] = {}  # those whose bond the contract still holds
         self.model, self.paused = arena.genesis, False
         self.refresh()
@@ -172,8 +174,16 @@ class Life:
 
     def reveal(self, desk: str, _: str) -> None:
         _, content, salt = self.opening(desk)
-        self.wallets.send(desk, self.arena.federation.reveal, content, NO_ANNEX, salt)
+        pledged = self.dice.choice([NO_PLEDGE, content])
+        self.wallets.send(desk, self.arena.federation.reveal, content, NO_ANNEX, salt, pledged)
+        if pledged != NO_PLEDGE:
+            self.pledges[desk, self.round % 2] = int.from_bytes(pledged, "big")
         self.revealed[desk] = self.round
+
+    def pledge(self, desk: str, _: str) -> None:
+        pledged = self.dice.randbytes(32)
+        self.wallets.send(desk, self.arena.federation.pledge, pledged)
+        self.pledges[desk, self.round % 2] = int.from_bytes(pledged, "big")
 
     def propose(self, desk: str, _: str) -> None:
         model = self.right_model()
@@ -263,9 +273,8 @@ class Life:
     def answer(self, desk: str, target: str) -> None:
         salt, data = self.opening(target)[2], self.update(target)
         forged = desk not in self.honest and self.dice.random() < 0.1
-        self.wallets.send(
-            desk, self.arena.duties.answer, target, NO_ANNEX, salt, self.update(self.desks[0])[::-1] if forged else data
-        )
+        shown = self.update(self.desks[0])[::-1] if forged else data
+        self.wallets.send(desk, self.arena.duties.answer, target, NO_ANNEX, salt, shown, b"")
         assert not forged
         assert self.demanded(target, self.round)
         self.answered[target] = self.round

@@ -13,6 +13,7 @@ from tests.contracts.arena import PARAMS, Arena
 from fedvol.protocol import cluster, mask
 from fedvol.protocol import commitment as twin
 from fedvol.protocol.cluster import ClusterSum, Member
+from fedvol.protocol.evidence import NO_PLEDGE
 from fedvol.protocol.grumpkin import public_key
 from fedvol.protocol.poseidon2 import FIELD
 from fedvol.protocol.roll import Roll
@@ -71,7 +72,13 @@ class MaskedArena(Arena):
     def reveal(self, *nodes: Any) -> list[Any]:
         self.pass_settling()
         reveal = self.federation.reveal
-        return [reveal(content_id(self.vector(n)), self.annex(n), self.salt(n), sender=n) for n in nodes]
+        return [
+            reveal(content_id(self.vector(n)), self.annex(n), self.salt(n), self.pledged(n), sender=n) for n in nodes
+        ]
+
+    def pledged(self, node: Any) -> bytes:
+        """What the node's reveal pledges; nothing, here."""
+        return NO_PLEDGE
 
     @property
     def roll(self) -> Roll:
@@ -104,7 +111,12 @@ class MaskedArena(Arena):
         self.pass_to("Propose")
 
     def answer(self, node: Any, *, by: Any) -> Any:
-        return self.duties.answer(node, self.annex(node), self.salt(node), self.vector(node), sender=by)
+        shown = self.annex(node), self.salt(node), self.vector(node), self.evidence(node)
+        return self.duties.answer(node, *shown, sender=by)
+
+    def evidence(self, node: Any) -> bytes:
+        """That its update is well made; nothing, where there are no proofs."""
+        return b""
 
     # ------------------------------------------------------------------ what follows from it
 

@@ -17,7 +17,7 @@ def asked(revealed, trio, stranger):
 
 
 def opening(arena, node):
-    return node, bytes(32), arena.salt(node), arena.update(node)
+    return node, bytes(32), arena.salt(node), arena.update(node), b""
 
 
 def test_answer_by_anybody_counts_again_succeeds(asked, trio, nodes, stranger):
@@ -121,11 +121,11 @@ def test_answer_twice_reverts(asked, trio):
 def test_answer_of_a_wrong_length_reverts(asked, trio, length):
     inputs = {"given": length, "expected": 128}
     with ape.reverts(asked.duties.WrongVectorLength, error_inputs=inputs):
-        asked.duties.answer(trio[0], bytes(32), asked.salt(trio[0]), bytes(length), sender=trio[0])
+        asked.duties.answer(trio[0], bytes(32), asked.salt(trio[0]), bytes(length), b"", sender=trio[0])
 
 
 def test_answer_with_other_bytes_reverts(asked, trio):
-    node, annex, salt, data = opening(asked, trio[0])
+    node, annex, salt, data, evidence = opening(asked, trio[0])
     flipped = data[:-1] + bytes([data[-1] ^ 1])
     for wrong in (
         (annex, salt, flipped),
@@ -134,7 +134,13 @@ def test_answer_with_other_bytes_reverts(asked, trio):
         (annex, salt, asked.update(trio[1])),
     ):
         with ape.reverts(asked.duties.NotCommitted, error_inputs={"node": node.address}):
-            asked.duties.answer(node, *wrong, sender=node)
+            asked.duties.answer(node, *wrong, evidence, sender=node)
+
+
+def test_answer_with_evidence_that_nobody_asks_for_reverts(asked, trio):
+    """Its length would be refunded."""
+    with ape.reverts(asked.duties.NoEvidenceAsked):
+        asked.duties.answer(*opening(asked, trio[0])[:-1], bytes(32), sender=trio[0])
 
 
 def test_answer_claim_pays_once_succeeds(asked, trio, nodes):

@@ -1,4 +1,4 @@
-"""FederationFactory: seven clones, set up in one transaction, at addresses that founder and label fix."""
+"""FederationFactory: up to eight clones, set up in one transaction, at addresses that founder and label fix."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ape
 import pytest
 from tests.contracts.arena import BOUNDS, MARKETS, PARAMS, PILLARS, WEIGHTS, config_of, surface_of
 
-PARTS = ("federation", "vault", "registry", "engine", "settlement", "duties", "keyring")
+PARTS = ("federation", "vault", "registry", "engine", "settlement", "duties", "keyring", "proofs")
 ZERO = "0x" + "00" * 20
 LABEL = b"another".ljust(32, b"\0")
 
@@ -50,11 +50,12 @@ def test_factory_create_succeeds(project, blueprints, config, surface):
     assert not federation.hasRole(admin, factory)
 
 
-def test_factory_create_without_markets_has_no_engine_succeeds(project, blueprints, config):
+def test_factory_create_without_markets_and_verifier_has_no_engine_and_no_proofs_succeeds(project, blueprints, config):
     blueprints.factory.create(config(), sender=blueprints.founder)
     parts = blueprints.factory.addressesOf(blueprints.founder, LABEL)
     registry = project.ModelRegistry.at(parts.registry)
     assert (parts.engine, registry.reader(), int(registry.dimension())) == (ZERO, ZERO, WEIGHTS)
+    assert (parts.proofs, project.Federation.at(parts.federation).modules().proofs) == (ZERO, ZERO)
 
 
 def test_factory_create_pillars_without_markets_reverts(project, blueprints, config):
@@ -80,7 +81,7 @@ def test_factory_create_addresses_by_founder_and_label_succeeds(blueprints, conf
         for label in (LABEL, b"third".ljust(32, b"\0"))
         for part in PARTS
     ]
-    assert len(set(all_parts)) == 24 + 1  # none has an engine
+    assert len(set(all_parts)) == 24 + 1  # none has an engine, or proofs
 
 
 def test_factory_parts_of_unknown_reverts(blueprints, stranger):
@@ -126,7 +127,7 @@ def test_factory_implementations_cannot_be_set_up_reverts(project, blueprints, s
     factory = blueprints.factory
     federation = project.Federation.at(factory.federationCode())
     with ape.reverts(federation.InvalidInitialization):
-        federation.initialize(PARAMS, *[stranger] * 7, sender=stranger)
+        federation.initialize(PARAMS, *[stranger] * 8, sender=stranger)
     vault = project.StakeVault.at(factory.vaultCode())
     with ape.reverts(vault.InvalidInitialization):
         vault.initialize(blueprints.token, stranger, sender=stranger)
@@ -140,7 +141,7 @@ def test_factory_implementations_cannot_be_set_up_reverts(project, blueprints, s
 
 def test_factory_clones_cannot_be_set_up_again_reverts(arena, stranger):
     with ape.reverts(arena.federation.InvalidInitialization):
-        arena.federation.initialize(PARAMS, arena.vault, arena.registry, *[stranger] * 5, sender=stranger)
+        arena.federation.initialize(PARAMS, arena.vault, arena.registry, *[stranger] * 6, sender=stranger)
     for module in (arena.settlement, arena.duties, arena.keyring):
         with ape.reverts(module.InvalidInitialization):
             module.initialize(stranger, sender=stranger)

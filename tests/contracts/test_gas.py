@@ -11,6 +11,7 @@ from tests.contracts.arena import PARAMS, WEIGHTS
 from tests.contracts.gas_cases import ANNEX, CEILINGS, CODE_SIZE_CEILING, CONTENT, code_sizes, measure, opening
 from tests.contracts.wallets import Wallets
 
+from fedvol.protocol.evidence import NO_PLEDGE
 from fedvol.protocol.vector import pack_model
 
 SNAPSHOT = Path(__file__).resolve().parents[2] / "benchmarks" / "gas.json"
@@ -58,7 +59,7 @@ def play(wallets: Wallets, members: list[str], gap: int) -> tuple[int, int]:
     openings = {m: opening(arena, m) for m in chosen}
     commits = [wallets.send(m, federation.commit, value) for m, (value, _) in openings.items()]
     wallets.wait(gap)
-    reveals = [wallets.send(m, federation.reveal, CONTENT, ANNEX, salt) for m, (_, salt) in openings.items()]
+    reveals = [wallets.send(m, federation.reveal, CONTENT, ANNEX, salt, NO_PLEDGE) for m, (_, salt) in openings.items()]
     return commits[0], reveals[0]
 
 

@@ -25,7 +25,7 @@ USUAL = {
     "Void": ["open"] * 3 + ["silence", "absence", "unanswered", "unpause", "settle_exits", "join", "withdraw"],
     "Settle": ["wait_short"],
 }
-ANYWHERE = {"pause", "unpause", "schedule", "exit", "unanswered", "claim", "claim_wei", "top_up"}
+ANYWHERE = {"pause", "unpause", "schedule", "exit", "unanswered", "claim", "claim_wei", "top_up", "pledge"}
 EVERYTHING = sorted({action for actions in USUAL.values() for action in actions} | ANYWHERE)
 BY_MANY = ("join", "commit", "reveal", "propose")
 
@@ -71,10 +71,11 @@ class Watch:
         page, counts, (in_vault,), (dead,), current, *answers = self.life.wallets.read(
             (federation.membersAt, 0, 100), (federation.memberCounts,), (token.balanceOf, vault.address),
             (token.balanceOf, DEAD), (arena.registry.current,), *((m, d) for m in methods for d in desks),
+            *((federation.pledgeBefore, d, number) for number in (1, 2) for d in desks),
         )  # fmt: skip
         count = len(desks)
-        members, bonds, rewards, purses, demands, refunds, records = (
-            answers[i * count : (i + 1) * count] for i in range(len(methods))
+        members, bonds, rewards, purses, demands, refunds, records, *pledges = (
+            answers[i * count : (i + 1) * count] for i in range(len(methods) + 2)
         )
         wei = int(self.life.wallets.rpc("eth_getBalance", [duties.address, "latest"]), 16)
 
@@ -88,6 +89,8 @@ class Watch:
         assert {d: r[0] for d, r in zip(desks, rewards, strict=True)} == ledger.reward
         assert {d: p[0] for d, p in zip(desks, purses, strict=True)} == ledger.purse
         assert burned == ledger.burned
+        for parity, made in enumerate(pledges):
+            assert [word for (word,) in made] == [self.life.pledges[d, parity] for d in desks]
         assert [r[0] for r in records] == [ledger.faults[d] for d in desks]
         for desk in self.life.honest:
             assert ledger.purse[desk] + ledger.bond[desk] + ledger.reward[desk] >= FUNDS, "an honest desk lost"

@@ -6,6 +6,7 @@ import ape
 import pytest
 from tests.contracts.arena import PHASES
 
+from fedvol.protocol.evidence import NO_PLEDGE
 from fedvol.protocol.vector import content_id
 
 
@@ -14,7 +15,7 @@ def phases(actual, needed="Reveal"):
 
 
 def opening(arena, node):
-    return [content_id(arena.update(node)), bytes(32), arena.salt(node)]
+    return [content_id(arena.update(node)), bytes(32), arena.salt(node), NO_PLEDGE]
 
 
 @pytest.fixture
@@ -28,9 +29,9 @@ def revealing(joined, nodes):
 
 def test_reveal_committed_succeeds(revealing, nodes):
     (receipt,) = revealing.reveal(nodes[0])
-    content, annex, salt = opening(revealing, nodes[0])
+    content, annex, salt, _ = opening(revealing, nodes[0])
     (event,) = receipt.events.filter(revealing.federation.Revealed, round=1, node=nodes[0].address)
-    assert (event.contentId, event.annex, event.salt) == (content, annex, salt)
+    assert (event.contentId, event.annex, event.salt, event.pledge) == (content, annex, salt, NO_PLEDGE)
     assert int(revealing.federation.ballotOf(nodes[0]).state) == 2
     assert int(revealing.federation.clock().revealed) == 1
 

@@ -208,7 +208,7 @@ def test_a_copier_of_another_commit_cannot_open_it_and_pays(net: Localnet) -> No
     opened = wait(
         net, lambda s: next((r for r in net.client.reveals(number, s.block) if r.node == victim["args"]["node"]), None)
     )
-    copied = net.client.federation.functions.reveal(opened.content_id, opened.annex, opened.salt)
+    copied = net.client.federation.functions.reveal(opened.content_id, opened.annex, opened.salt, opened.pledge)
     assert copier.send(copied)["status"] == 0
     counted = assert_final_and_right(net, number)
     assert copier.address not in counted

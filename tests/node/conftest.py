@@ -17,7 +17,7 @@ from web3 import Web3
 from web3.contract import Contract
 
 from fedvol.chain.client import connect
-from fedvol.chain.deployment import Deployment
+from fedvol.chain.deployment import NOWHERE, Deployment
 from fedvol.chain.federation import FederationClient
 from fedvol.learning.model import build
 from fedvol.learning.ssvi_mixture import mixture_spec
@@ -35,7 +35,7 @@ PARAMS = {
     "demandWindow": 10, "demandBond": 10**16, "rule": 0, "weighted": False, "trimBps": 2_000, "weightCap": 4_095,
     "weightShift": 9, "unmaskWindow": 20, "closed": False,
 }  # fmt: skip
-PARTS = ("federation", "vault", "registry", "engine", "settlement", "duties", "keyring")
+PARTS = ("federation", "vault", "registry", "engine", "settlement", "duties", "keyring", "proofs")
 ARTEFACTS = Path(__file__).resolve().parents[2] / ".build" / "__local__.json"
 _MNEMONIC = "test test test test test test test test test test test junk"
 
@@ -164,8 +164,15 @@ def rounds() -> dict[str, Any]:
 
 
 @pytest.fixture
+def proofs() -> tuple[str, int, int, int]:
+    """`IProofs.Terms`: nothing is to be proven; a test module overrides it."""
+    return NOWHERE, 0, 0, 0
+
+
+@pytest.fixture
 def lab(
     rounds: dict[str, Any],
+    proofs: tuple[str, int, int, int],
     chain: Web3,
     chain_url: str,
     deploy: Callable[..., Contract],
@@ -180,7 +187,7 @@ def lab(
     feeds = [deploy("SettableFeed", founder, 8, price) for price in (60_000 * 10**8, 3_000 * 10**8)]
     codes = [deploy("Federation", deploy("Rulebook").address).address] + [
         deploy(name).address
-        for name in ("StakeVault", "ModelRegistry", "PricingEngine", "Settlement", "Duties", "Keyring")
+        for name in ("StakeVault", "ModelRegistry", "PricingEngine", "Settlement", "Duties", "Keyring", "Proofs")
     ]
     factory = deploy("FederationFactory", tuple(codes))
     label = b"lab".ljust(32, b"\0")
@@ -200,6 +207,7 @@ def lab(
         "params": PARAMS | rounds,
         "admin": founder,
         "guardian": founder,
+        "proofs": proofs,
     }
     receipt = chain.eth.wait_for_transaction_receipt(factory.functions.create(config).transact({"from": founder}))
     parts = factory.functions.addressesOf(founder, label).call()

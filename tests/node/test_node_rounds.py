@@ -117,7 +117,7 @@ def test_a_lone_keeper_opens_no_round(lab: Lab) -> None:
 
 
 def revealed(name: str, cid: bytes) -> Reveal:
-    return Reveal(name, cid, bytes(32), bytes(32), 1)
+    return Reveal(name, cid, bytes(32), bytes(32), bytes(32), 1)
 
 
 def test_a_model_needs_every_counted_vector_and_names_whose_is_missing(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 
 from fedvol.errors import ConfigError
 
+NOWHERE = "0x" + "00" * 20
+
 
 @dataclass(frozen=True)
 class Deployment:
@@ -18,6 +20,7 @@ class Deployment:
     Attributes:
         block: block of creation; events are looked for from here.
         spec: JSON form of the model's spec (`fedvol.learning.model.ModelSpec`).
+        proofs: `NOWHERE` where updates carry none, as in records that are older than proofs.
     """
 
     name: str
@@ -36,6 +39,7 @@ class Deployment:
     feeds: dict[str, str] = field(default_factory=dict)
     vol_feeds: dict[str, str] = field(default_factory=dict)
     spec: dict[str, Any] = field(default_factory=dict)
+    proofs: str = NOWHERE
 
     @classmethod
     def load(cls, path: Path | str, name: str | None = None) -> Deployment:

@@ -13,7 +13,7 @@ from web3.contract import Contract
 from web3.exceptions import Web3Exception
 
 from fedvol.chain.client import abi
-from fedvol.chain.deployment import Deployment
+from fedvol.chain.deployment import NOWHERE, Deployment
 from fedvol.chain.outbox import Unmined
 from fedvol.errors import ChainError
 from fedvol.protocol.roll import MOST_SEATS, Roll
@@ -150,6 +150,7 @@ class Reveal:
     content_id: bytes
     annex: bytes
     salt: bytes
+    pledge: bytes
     block: int
 
 
@@ -176,6 +177,7 @@ class FederationClient:
         self.settlement = self._at("Settlement", deployment.settlement)
         self.duties = self._at("Duties", deployment.duties)
         self.keyring = self._at("Keyring", deployment.keyring)
+        self.proofs = self._at("Proofs", deployment.proofs) if deployment.proofs != NOWHERE else None
         self._params_since: tuple[tuple[int, int] | None, dict[str, int]] = (None, {})
 
     def _at(self, name: str, address: str) -> Contract:
@@ -310,6 +312,12 @@ class FederationClient:
             found = self.keyring.functions.keysOf(nodes, epoch_start).call(block_identifier=block)
         return {node: (x, y) for node, (x, y, _) in zip(nodes, found, strict=True)}
 
+    def pledges(self, node: str, block: int) -> tuple[bytes, bytes]:
+        """A node's last pledges, by the parity of the round in which they were made: in round n the other's binds."""
+        with readable("the pledges"):
+            even, odd = (self.federation.functions.pledgeBefore(node, n).call(block_identifier=block) for n in (1, 2))
+        return even, odd
+
     def seated(self, epoch_start: int, members: int, block: int) -> dict[int, str]:
         """Who sits where in the epoch that a running round belongs to, by the lot; of all its members."""
         drawn = self.events("RoundDrawn", block, round=epoch_start)
@@ -347,7 +355,7 @@ class FederationClient:
     def reveals(self, round_number: int, until_block: int) -> list[Reveal]:
         """Who revealed what in a round, in the order of the chain."""
         return [
-            Reveal(e["args"]["node"], e["args"]["contentId"], e["args"]["annex"], e["args"]["salt"], e["blockNumber"])
+            Reveal(*(e["args"][name] for name in ("node", "contentId", "annex", "salt", "pledge")), e["blockNumber"])
             for e in self.events("Revealed", until_block, round=round_number)
         ]
 

@@ -27,7 +27,7 @@ from web3.types import TxReceipt
 from fedvol.chain.client import abi
 from fedvol.errors import ChainError
 
-CONTRACTS = ("Federation", "StakeVault", "ModelRegistry", "BondToken", "Settlement", "Duties", "Keyring")
+CONTRACTS = ("Federation", "StakeVault", "ModelRegistry", "BondToken", "Settlement", "Duties", "Keyring", "Proofs")
 
 BUSY = (429, 502, 503, 504)
 """HTTP answers that say nothing about the call, only that the endpoint is busy."""

@@ -13,9 +13,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from web3 import Web3
 
 from fedvol.errors import ConfigError
+from fedvol.protocol.agreed import PLACES as TRAINED_PLACES
+from fedvol.protocol.agreed import UNIT, Limits
 from fedvol.protocol.listing import MAX_PILLARS
 from fedvol.protocol.mask import MOST_CLAIMS
 from fedvol.protocol.roll import MOST_SEATS, least_survivors
+from fedvol.protocol.statement import DIMENSION, PLACES
 from fedvol.protocol.surface import weights_of
 from fedvol.protocol.vector import BIAS, MAX_DIMENSION, MAX_NODES
 
@@ -35,6 +38,12 @@ RULE_KINDS = ("mean", "median", "trimmed-mean")
 
 MOST_MASKS = 400
 """Masks that one word of a round may wear, as in `ParamsLib`."""
+
+PROOF_KINDS = ("bounded", "trained")
+"""In the order of `IProofs.Kind`, after None."""
+
+LEAST_PROVABLE = 3
+"""Smallest cluster in which updates are proven; the largest is `PLACES`."""
 
 MAX_FAILURES = 3
 """Wrong proposals after which a round is void, as in `ParamsLib`."""
@@ -161,6 +170,51 @@ class FeedPlan(_Strict):
     local_vol: float | None = Field(default=None, gt=0, lt=1e6)
 
 
+class RowLimitsPlan(_Strict):
+    """What rows may say, and how they pull, where training is proven: real numbers, kept with 20 binary places."""
+
+    least_vol: float = Field(default=1 / 32, ge=1 / 64)
+    most_vol: float = Field(default=3.0, gt=0, lt=8)
+    most_k: float = Field(default=4.0, gt=0, lt=8)
+    huber: float = Field(default=0.04, gt=0, le=1)
+    prior: float = Field(default=0.0007, ge=64 / UNIT, le=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> RowLimitsPlan:
+        if self.least_vol > self.most_vol:
+            raise ValueError("least_vol: at most most_vol")
+        if min(self.limits()) < 1:
+            raise ValueError("limits: nothing below 2^-20")
+        return self
+
+    def limits(self) -> Limits:
+        return Limits(*(int(UNIT * getattr(self, name)) for name in Limits._fields))
+
+
+class ProofsPlan(_Strict):
+    """What each update proves of itself, without being shown.
+
+    Attributes:
+        norm: bound on the sum of the squared move lanes, as packed.
+        verifier: made from a public reference string; "" where the local chain makes its own, which is insecure.
+    """
+
+    kind: Literal["bounded", "trained"]
+    norm: int = Field(ge=1, lt=2**64)
+    verifier: Address = ""
+    rows: RowLimitsPlan = RowLimitsPlan()
+
+    @property
+    def insecure_verifier(self) -> str:
+        """The contract that stands in on a local chain: whoever knows its reference string can prove anything."""
+        return f"Insecure{self.kind.title()}Verifier"
+
+    def terms(self, verifier: str) -> tuple[str, int, int, int]:
+        """As `IProofs.Terms`."""
+        kind = 1 + PROOF_KINDS.index(self.kind)
+        return verifier, kind, self.norm, self.rows.limits().packed if self.kind == "trained" else 0
+
+
 class FederationPlan(_Strict):
     """All that a founder decides."""
 
@@ -172,6 +226,7 @@ class FederationPlan(_Strict):
     members: MembersPlan = MembersPlan()
     governance: GovernancePlan
     feeds: dict[str, FeedPlan]
+    proofs: ProofsPlan | None = None
 
     @model_validator(mode="after")
     def _check(self) -> FederationPlan:
@@ -183,7 +238,25 @@ class FederationPlan(_Strict):
             raise ValueError("rounds.cluster_size: a word wears too many masks for a dispute: take fewer seats")
         if self.rounds.cluster_size > 1 and self._most_of_a_cluster() >= BIAS:
             raise ValueError("rounds.clamp: a cluster's sum must stay below 2^23: lower clamp or cluster_size")
+        if self.proofs is not None:
+            self._check_proofs(self.proofs)
         return self
+
+    def _check_proofs(self, proofs: ProofsPlan) -> None:
+        dimension = len(self.model.markets) * weights_of(self.model.pillars)
+        if not LEAST_PROVABLE <= self.rounds.cluster_size <= PLACES:
+            raise ValueError(f"proofs: rounds.cluster_size must be {LEAST_PROVABLE} to {PLACES}")
+        if not self.rule.weighted:
+            raise ValueError("proofs: rule.weighted must be true")
+        if dimension != DIMENSION:
+            raise ValueError(
+                f"proofs: the model must have {DIMENSION} weights (2 markets, 13 pillars), not {dimension}"
+            )
+        if proofs.kind == "trained" and self.model.fraction_bits != TRAINED_PLACES:
+            raise ValueError(f"proofs: training is proven with {TRAINED_PLACES} fraction_bits")
+        largest = (self.rule.weight_cap * self.rounds.clamp) >> self.rule.weight_shift
+        if proofs.kind == "trained" and proofs.norm < DIMENSION * largest**2:
+            raise ValueError(f"proofs.norm: of proven training at least {DIMENSION * largest**2}, all else allows that")
 
     def _masks_of_a_word(self) -> int:
         m, least = self.rounds.cluster_size, least_survivors(self.rounds.cluster_size)
@@ -208,6 +281,7 @@ class FederationPlan(_Strict):
                 ("governance.governor", self.governance.governor),
                 ("governance.guardian", self.governance.guardian),
                 *((f"feeds.{market}.address", feed.address) for market, feed in self.feeds.items()),
+                *([("proofs.verifier", self.proofs.verifier)] if self.proofs is not None else []),
             )
             if not value
         ]

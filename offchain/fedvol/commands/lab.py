@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -45,6 +45,10 @@ def replay(
     rounds: Annotated[int, typer.Option(min=1, help="Rounds a snapshot.")] = 5,
     hours: Annotated[float, typer.Option(min=0.1, help="How long a snapshot of a stream of trades lasts.")] = 6.0,
     last: Annotated[int | None, typer.Option(min=6, help="Only the newest snapshots of the tape.")] = None,
+    training: Annotated[
+        Literal["float", "agreed"],
+        typer.Option(help="How the federations' nodes train: *agreed* is the integer step that a proof can show."),
+    ] = "float",
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one for each core.")] = None,
     json_to: Annotated[
         Path | None, typer.Option("--json", help="Writes the whole report there, by snapshot too.")
@@ -71,7 +75,7 @@ def replay(
 
     from fedvol.lab.replay.replay import Plan, replay
 
-    plan = Plan(tape, by, nodes, cluster_size, rounds, hours, last)
+    plan = Plan(tape, by, nodes, cluster_size, rounds, hours, last, training == "agreed")
     columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:3.0f}%"), TimeElapsedColumn()
     with Progress(*columns, console=console.err, transient=True) as progress:
         bars: dict[str, Any] = {}

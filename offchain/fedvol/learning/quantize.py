@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from math import isqrt
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -82,6 +83,15 @@ def to_weighted(update: Integers, curvature: ArrayLike, rule: Rule, seed: bytes)
     # Rounding up may pass what the rule allows a weight by one unit: it would be clamped there anyway.
     most = weights * rule.clamp >> rule.weight_shift
     return np.clip(_round(exact / 2.0**rule.weight_shift, seed), -most, most), weights
+
+
+def within(moves: Integers, norm: int) -> Integers:
+    """The moves, all shortened alike, toward zero, where the sum of their squares is above `norm`."""
+    squares = sum(move * move for move in moves.tolist())
+    if squares <= norm:
+        return moves
+    longest, length = isqrt(norm), isqrt(squares - 1) + 1
+    return np.sign(moves) * (np.abs(moves) * longest // length)
 
 
 def _round(values: NDArray[np.float64], seed: bytes) -> Integers:

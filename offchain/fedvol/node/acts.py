@@ -40,6 +40,7 @@ from fedvol.node.rounds import NotDeepEnough, aggregate_now
 from fedvol.node.sight import Sight, shared
 from fedvol.node.trainer import Trainer
 from fedvol.protocol.commitment import NO_ANNEX, RoundId, commitment
+from fedvol.protocol.evidence import NO_PLEDGE
 from fedvol.protocol.mask import annex, mask, opening
 from fedvol.protocol.rule import Rule
 from fedvol.protocol.vector import WORD_BYTES, content_id, unpack_model
@@ -96,6 +97,10 @@ class Acts:
         match action.act:
             case Act.REGISTER_KEY:
                 self._register_key(s)
+            case Act.PLEDGE:
+                pledge = self._sight.attest.promises.alone(s)
+                self._storage.put(pledge.preimage)
+                self._send(f"pledge:{number}:{pledge.digest.hex()[:16]}", federation.pledge(pledge.digest), s)
             case Act.JOIN:
                 self._join(s)
             case Act.OPEN:
@@ -201,10 +206,10 @@ class Acts:
         masks = self._sight.veil.masks(s) if s.roll is not None else None
         started = time.monotonic()
         self._budget.charge(number, seed)
-        data = self._trainer.update(
-            *self._opening(s),
-            Rule.from_params(s.params),
-            round_secret(self._account, repr(where).encode()),
+        start, opening_ = self._opening(s)
+        attest, secret = self._sight.attest, round_secret(self._account, repr(where).encode())
+        data = attest.trained(start, opening_.as_of, s) or self._trainer.update(
+            start, opening_, Rule.from_params(s.params), secret, attest.norm
         )
         if masks is not None:
             data = mask(data, masks.self_key, masks.pair_keys, masks.place)
@@ -227,9 +232,18 @@ class Acts:
         # Not before now: bytes that others could fetch while commits are open could be copied.
         self._storage.put(part.data)
         shown = _annex(self._journal.masks(part.number, part.seed))
-        call = self._client.federation.functions.reveal(part.content_id, shown, part.salt)
+        call = self._client.federation.functions.reveal(part.content_id, shown, part.salt, self._pledge(s))
         self._send(_of_round("reveal", s), call, s)
         self._journal.advance(part.number, part.seed, REVEALED)
+
+    def _pledge(self, s: Snapshot) -> bytes:
+        """What the reveal carries of the proof, pinned with it."""
+        if self._sight.attest.terms is None or s.roll is None:
+            return NO_PLEDGE
+        self._storage.put(self._journal.evidence(s.clock.number, s.clock.seed))
+        pledge = self._sight.attest.pledge(s)
+        self._storage.put(pledge.preimage)
+        return pledge.digest
 
     def _unmask(self, s: Snapshot) -> None:
         part, masks = (read(s.clock.number, s.clock.seed) for read in (self._journal.prepared, self._journal.masks))
@@ -243,10 +257,11 @@ class Acts:
         if node == self._account.address:
             part = self._journal.prepared(s.clock.number, s.clock.seed)
             shown, salt, data = _annex(self._journal.masks(part.number, part.seed)), part.salt, part.data
+            evidence = self._journal.evidence(part.number, part.seed) or b""
         else:
-            reveal, data = self._sight.answers[node]
-            shown, salt = reveal.annex, reveal.salt
-        call = self._client.duties.functions.answer(node, shown, salt, data)
+            found = self._sight.answers[node]
+            shown, salt, data, evidence = found.reveal.annex, found.reveal.salt, found.data, found.evidence
+        call = self._client.duties.functions.answer(node, shown, salt, data, evidence)
         receipt = self._send(_about("answer", s, node), call, s, node=node)
         refund = _event(self._client.duties, "Answered", receipt)["refund"]
         log.info("answered", number=s.clock.number, node=node, refund=ether(refund))

@@ -22,6 +22,7 @@ from fedvol.chain.federation import FederationClient, Snapshot
 from fedvol.chain.outbox import FeesTooHigh, NoFunds, Outbox, Reverted, Unmined, WouldRevert, call_rpc
 from fedvol.errors import ChainError, ConfigError, FedvolError, StorageError
 from fedvol.node.acts import Acts
+from fedvol.node.attest import Attest
 from fedvol.node.budget import Budget
 from fedvol.node.config import NodeConfig
 from fedvol.node.decide import Roles, decide
@@ -87,7 +88,10 @@ class Node:
         masks = MaskKeys(config.data_dir / "mask-keys", account)
         veil = Veil(client, account.address, masks, journal, config.confirmations)
         budget = Budget(journal, config.privacy)
-        self._sight = Sight(client, account.address, journal, source, watchtower, veil, self._roles, budget)
+        self._attest = Attest(client, account.address, journal, veil, trainer, config.data_dir)
+        self._sight = Sight(
+            client, account.address, journal, source, watchtower, veil, self._attest, self._roles, budget
+        )
         self.acts = Acts(config, client, account, journal, storage, trainer, outbox, self._sight, budget)
 
     # ------------------------------------------------------------------ the loop
@@ -118,6 +122,10 @@ class Node:
                 return
             self._stop.wait(self._config.poll_seconds)
         log.info("stopped")
+
+    def close(self) -> None:
+        """Lets go what runs beside the loop."""
+        self._attest.close()
 
     def stop(self) -> None:
         """Ends `run` after the current act."""
@@ -168,15 +176,7 @@ def open_node(config: NodeConfig) -> Iterator[Node]:
     ) as journal:
         storage = open_storage(config.storage)
         storage.check()
-        trainer = Trainer(
-            deployment.spec,
-            config.tape,
-            config.settings(),
-            desk_column=config.desk_column,
-            desk=config.desk,
-            hours=config.window_hours,
-            holdout=config.holdout,
-        )
+        trainer = trainer_of(config, deployment)
         dimension = call_rpc(lambda: client.registry.functions.dimension().call())
         if dimension != trainer.spec.dimension:
             raise ConfigError(
@@ -193,7 +193,28 @@ def open_node(config: NodeConfig) -> Iterator[Node]:
         )
         if not client.snapshot(account.address).node.balance_wei:
             raise NoFunds(f"{account.address} holds no ETH on chain {deployment.chain_id}.", "Send it some for gas.")
-        yield Node(config, client, account, journal, storage, trainer)
+        node = Node(config, client, account, journal, storage, trainer)
+        try:
+            yield node
+        finally:
+            node.close()
+
+
+def trainer_of(config: NodeConfig, deployment: Deployment) -> Trainer:
+    """What trains the federation's model on the node's tape.
+
+    Raises:
+        ConfigError: this fedvol cannot train such a model.
+    """
+    return Trainer(
+        deployment.spec,
+        config.tape,
+        config.settings(),
+        desk_column=config.desk_column,
+        desk=config.desk,
+        hours=config.window_hours,
+        holdout=config.holdout,
+    )
 
 
 def run(config: NodeConfig, rounds: int | None = None) -> None:

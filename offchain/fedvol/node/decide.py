@@ -16,6 +16,7 @@ REPORT_PATIENCE = 30
 
 class Act(StrEnum):
     REGISTER_KEY = "register-key"
+    PLEDGE = "pledge"
     JOIN = "join"
     OPEN = "open"
     DRAW = "draw"
@@ -54,7 +55,9 @@ class View:
     Attributes:
         can_open: the journal holds this round's update and salt.
         needs_key: a key to mask with, for the next epoch, is due.
-        can_mask: it may commit: the round is plain, or enough of its cluster share masks with it.
+        needs_pledge: the rows of its next round are to be pledged, and no reveal will do that.
+        can_mask: it may commit: the round is plain, or enough of its cluster share masks with it; and where training is
+            proven, it had pledged its rows.
         may_open: it is due to unmask, and the survivors are certain.
         can_afford: the privacy budget has room for this round's.
         waited: seconds of chain time for which this process has seen the round stand where it stands.
@@ -67,6 +70,7 @@ class View:
 
     can_open: bool = False
     needs_key: bool = False
+    needs_pledge: bool = False
     can_mask: bool = True
     may_open: bool = False
     can_afford: bool = True
@@ -103,11 +107,14 @@ def decide(s: Snapshot, view: View, roles: Roles) -> Action | None:
         return Action(Act.ANSWER, node.address)
     if node.status == "none":
         if roles.join:
-            return Action(Act.REGISTER_KEY if view.needs_key and node.key_since == 0 else Act.JOIN)
+            if view.needs_key and node.key_since == 0:
+                return Action(Act.REGISTER_KEY)
+            return Action(Act.PLEDGE if view.needs_pledge else Act.JOIN)
         return _watch(s, node, view, roles) or _claim(s, view)
     return (
         _take_part(s, node, view, roles)
         or _watch(s, node, view, roles)
+        or (Action(Act.PLEDGE) if view.needs_pledge and node.status != "leaving" else None)
         or _claim(s, view)
         or _keep(s, node, view, roles)
         or (Action(Act.TOP_UP) if _can_top_up(s, node, roles, s.params["bond"]) else None)

@@ -26,6 +26,9 @@ LOCK = "lock"
 
 PREPARED, COMMITTED, REVEALED = "prepared", "committed", "revealed"
 
+KEPT_PROMISES = 64
+"""Rounds come and go with reorganisations; the one before the last binds at most."""
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS owner (
     chain_id INTEGER NOT NULL, federation TEXT NOT NULL, account TEXT NOT NULL
@@ -38,6 +41,13 @@ CREATE TABLE IF NOT EXISTS masks (
     number INTEGER NOT NULL, seed TEXT NOT NULL, place INTEGER NOT NULL, keys BLOB NOT NULL, opened_for TEXT,
     PRIMARY KEY (number, seed)
 );
+CREATE TABLE IF NOT EXISTS proofs (
+    number INTEGER NOT NULL, seed TEXT NOT NULL, evidence BLOB NOT NULL, PRIMARY KEY (number, seed)
+);
+CREATE TABLE IF NOT EXISTS promises (
+    purpose TEXT PRIMARY KEY, digest BLOB NOT NULL, preimage BLOB NOT NULL, rows BLOB NOT NULL, at REAL NOT NULL
+);
+CREATE INDEX IF NOT EXISTS promises_digest ON promises (digest);
 CREATE TABLE IF NOT EXISTS charges (
     number INTEGER NOT NULL, seed TEXT NOT NULL, steps INTEGER NOT NULL, rate REAL NOT NULL, noise REAL NOT NULL,
     weights_noise REAL NOT NULL, PRIMARY KEY (number, seed)
@@ -117,6 +127,18 @@ class Masks:
         return f"Masks(number={self.number}, seed={self.seed:#x}, place={self.place})"
 
 
+@dataclass(frozen=True)
+class Promise:
+    """Rows that this node has committed to: see `fedvol.node.promises`. `at`: seconds since 1970."""
+
+    preimage: bytes
+    rows: bytes
+    at: float
+
+    def __repr__(self) -> str:
+        return f"Promise(at={self.at})"
+
+
 class Journal:
     """See the module. Open it with `open_journal`, or `read_journal` to look while the daemon runs."""
 
@@ -181,6 +203,34 @@ class Journal:
     def forget_masks(self, before: int) -> None:
         """Deletes the keys of rounds before that number."""
         self._write("DELETE FROM masks WHERE number < ?", before)
+
+    # ------------------------------------------------------------------ proofs
+
+    def evidence(self, number: int, seed: int) -> bytes | None:
+        """What this node shows of its update of a round, if that is proven."""
+        found = self._query("SELECT evidence FROM proofs WHERE number = ? AND seed = ?", number, f"{seed:016x}")
+        return found[0][0] if found else None
+
+    def keep_evidence(self, number: int, seed: int, evidence: bytes) -> None:
+        """Writes it, durably, unless there is some: the first stands for ever."""
+        self._write("INSERT OR IGNORE INTO proofs VALUES (?, ?, ?)", number, f"{seed:016x}", evidence)
+
+    def promise(self, purpose: str) -> Promise | None:
+        """What was promised for a purpose."""
+        found = self._query("SELECT preimage, rows, at FROM promises WHERE purpose = ?", purpose)
+        return Promise(*found[0]) if found else None
+
+    def promised(self, digest: bytes) -> Promise | None:
+        """What a pledge on the chain stands for, if this node made it."""
+        found = self._query("SELECT preimage, rows, at FROM promises WHERE digest = ?", digest)
+        return Promise(*found[0]) if found else None
+
+    def keep_promise(self, purpose: str, digest: bytes, preimage: bytes, rows: bytes) -> None:
+        """Writes it, durably; the first for a purpose stands. Of the oldest only the last few are kept."""
+        values = (purpose, digest, preimage, rows, time.time())
+        self._write("INSERT OR IGNORE INTO promises VALUES (?, ?, ?, ?, ?)", *values)
+        kept = "SELECT rowid FROM promises ORDER BY rowid DESC LIMIT ?"
+        self._write(f"DELETE FROM promises WHERE rowid NOT IN ({kept})", KEPT_PROMISES)
 
     # ------------------------------------------------------------------ privacy (`fedvol.node.budget`)
 

@@ -75,6 +75,16 @@ class Bytes:
         self._turn_to(number)
         self._held[content_id(data)] = data
 
+    def fetch(self, name: bytes) -> bytes:
+        """Another object of the round.
+
+        Raises:
+            StorageError: it cannot be had.
+        """
+        if name not in self._held:
+            self._held[name] = self._storage.get(name)
+        return self._held[name]
+
     def of(self, reveals: Iterable[Reveal], number: int, until_block: int) -> dict[str, bytes | StorageError]:
         """Each node's bytes, or why they cannot be had. Bytes that only the chain has are pinned."""
         self._turn_to(number)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import structlog
 
-from fedvol.chain.federation import COMMITTED, FederationClient, Phase, Reveal, Snapshot
+from fedvol.chain.federation import COMMITTED, FederationClient, Phase, Snapshot
 from fedvol.chain.outbox import call_rpc
+from fedvol.node.attest import Attest
 from fedvol.node.budget import Budget
 from fedvol.node.decide import Act, Action, Roles, View
 from fedvol.node.faults import faults
 from fedvol.node.journal import Journal
 from fedvol.node.rounds import Bytes
 from fedvol.node.veil import Veil
-from fedvol.node.watchtower import Verdict, Watchtower
+from fedvol.node.watchtower import Found, Verdict, Watchtower
 
 log = structlog.get_logger()
 
@@ -21,7 +22,8 @@ CLAIM_GAS = 60_000
 
 _SHARED = (
     Act.ANSWER, Act.DEMAND, Act.DISPUTE, Act.SETTLE, Act.REPORT_ABSENCE, Act.REPORT_SILENCE, Act.REPORT_UNANSWERED,
-    Act.REPORT_VEILED, Act.REPORT_VOID, Act.CLAIM_TOKENS, Act.CLAIM_ETH, Act.TOP_UP, Act.REGISTER_KEY, Act.SETTLE_EXITS,
+    Act.REPORT_VEILED, Act.REPORT_VOID, Act.CLAIM_TOKENS, Act.CLAIM_ETH, Act.TOP_UP, Act.REGISTER_KEY, Act.PLEDGE,
+    Act.SETTLE_EXITS,
 )  # fmt: skip
 
 
@@ -41,12 +43,14 @@ class Sight:
         source: Bytes,
         watchtower: Watchtower,
         veil: Veil,
+        attest: Attest,
         roles: Roles,
         budget: Budget,
     ) -> None:
         self.veil = veil
+        self.attest = attest
         self.bytes = source
-        self.answers: dict[str, tuple[Reveal, bytes]] = {}
+        self.answers: dict[str, Found] = {}
         self._client = client
         self._account = account
         self._journal = journal
@@ -79,9 +83,10 @@ class Sight:
             holds = None if verdict is None or self._is_refused(_judged(verdict), s) else verdict.wrong is None
         reports = faults(self._client, s, self._account) if self._roles.keeper else []
         return View(
-            can_open=part is not None,
+            can_open=part is not None and self.attest.is_ready(s),
             needs_key=self.veil.needs_key(s),
-            can_mask=self.veil.can_mask(s),
+            needs_pledge=self.attest.promises is not None and self.attest.promises.due(s),
+            can_mask=self.veil.can_mask(s) and self.attest.can_train(s),
             may_open=self.veil.may_open(s),
             can_afford=self._can_afford(s, part is not None),
             waited=s.time - self._standing_since,

@@ -12,7 +12,7 @@ import pandas as pd
 
 from fedvol.errors import TapeError
 from fedvol.learning.model import ModelSpec, Opening, build
-from fedvol.learning.quantize import to_update, to_weighted
+from fedvol.learning.quantize import to_update, to_weighted, within
 from fedvol.learning.rows import Rows, rows_from_tape
 from fedvol.learning.settings import Settings
 from fedvol.market.forwards import FROM_NEIGHBOURS
@@ -57,11 +57,16 @@ class Trainer:
         self._settings = settings
         self._desk_column = desk_column
         self._desk = desk
-        self._hours = hours
+        self.hours = hours
         self._holdout = holdout
         self._clock = clock
         self._read: tuple[_Signature, pd.DataFrame] | None = None
         self._cut: tuple[float | None, Rows] | None = None
+
+    @property
+    def is_private(self) -> bool:
+        """Whether it trains under a budget."""
+        return self._settings.privacy is not None
 
     def rows(self) -> Rows:
         """The rows that train now; under privacy there may be none.
@@ -77,13 +82,14 @@ class Trainer:
             self._cut = end_ms, self._select(self._read[1], end_ms)
         return self._cut[1]
 
-    def update(self, model: bytes, opening: Opening, rule: Rule, secret: bytes) -> bytes:
+    def update(self, model: bytes, opening: Opening, rule: Rule, secret: bytes, norm: int | None = None) -> bytes:
         """Trains from a model and packs the move.
 
         Args:
             model: bytes of the model that the round starts from.
             opening: of the round.
             rule: of the federation; its clamp bounds the move, and a weighted one also gets how sure this desk is.
+            norm: what a proof bounds the sum of the squared lanes of moves by, in a federation that asks for one.
             secret: 32 bytes, this node's own for this round; the same tape, model and secret give the same bytes.
 
         Raises:
@@ -103,7 +109,8 @@ class Trainer:
         if not rule.weighted:
             return pack_update(update)
         sure = self._model.curvature(start, opening, rows, secret, self._settings)
-        return pack_weighted(*to_weighted(update, sure, rule, secret))
+        moves, weights = to_weighted(update, sure, rule, secret)
+        return pack_weighted(moves if norm is None else within(moves, norm), weights)
 
     def _load(self) -> pd.DataFrame:
         tape = load_tape(self._tape, self._desk_column, self._desk)
@@ -116,11 +123,11 @@ class Trainer:
         return tape.rows
 
     def _select(self, frame: pd.DataFrame, end_ms: float | None) -> Rows:
-        train, _ = split_holdout(window(frame, self._hours, end_ms), self._holdout)
+        train, _ = split_holdout(window(frame, self.hours, end_ms), self._holdout)
         rows = rows_from_tape(train, self.spec.markets)
         if not len(rows) and self._settings.privacy is None:
             raise TapeError(
-                f"{self._tape} has no row of {', '.join(self.spec.markets)} to train on in its last {self._hours:g} h.",
+                f"{self._tape} has no row of {', '.join(self.spec.markets)} to train on in its last {self.hours:g} h.",
                 "Look at it with `fedvol market inspect`; raise window_hours, or lower holdout.",
             )
         return rows

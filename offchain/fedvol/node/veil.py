@@ -137,7 +137,7 @@ class Veil:
         return self._client.missing_at(s.block - max(1, self._depth)) == (s.clock.number, s.roll.missing)
 
     def _checked(self, s: Snapshot) -> Peers:
-        peers = self._cluster(s)
+        peers = self.peers(s)
         if peers.secret is None:
             raise CannotMask("This node has no key that holds in this epoch.", "It has registered one for the next.")
         least = least_survivors(peers.m) - 1
@@ -147,7 +147,8 @@ class Veil:
             )
         return peers
 
-    def _cluster(self, s: Snapshot) -> Peers:
+    def peers(self, s: Snapshot) -> Peers:
+        """The node's cluster in the epoch of a running masked round, in which it has a seat."""
         epoch, seat, m = s.clock.epoch_start, s.node.seat, s.roll.m
         # By the round's seed, too: a reorganisation may have drawn the epoch anew.
         known = (epoch, seat, s.clock.seed)

@@ -1,4 +1,5 @@
-"""Keeps proposers and withholders honest: which bytes cannot be had, and whether a proposal is what the vectors give.
+"""Keeps proposers and withholders honest: which bytes and proofs cannot be had, and whether a proposal is what the
+vectors give.
 
 It needs no bond and no seat, and acts through the node's account; `fedvol.node.decide` says when.
 """
@@ -12,12 +13,22 @@ import structlog
 from fedvol.chain.federation import DEMANDED, REVEALED, FederationClient, Phase, Reveal, Snapshot
 from fedvol.chain.versions import start_of
 from fedvol.errors import StorageError
+from fedvol.node.jury import Jury
 from fedvol.node.rounds import Aggregate, Bytes, NotDeepEnough, aggregate_now, first_wrong_word, is_vector
 from fedvol.protocol import cluster
 from fedvol.protocol.rule import Rule
 from fedvol.protocol.vector import content_id, vector_bytes
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Found:
+    """What this process can answer for another node: its bytes and, where the federation asks for one, its proof."""
+
+    reveal: Reveal
+    data: bytes
+    evidence: bytes
 
 
 @dataclass(frozen=True)
@@ -40,28 +51,33 @@ class Watchtower:
     ) -> None:
         self._client = client
         self._source = source
+        self._jury = Jury(client, source)
         self._account = account
         self._dimension = dimension
         self._confirmations = confirmations
         self._verdict: Verdict | None = None
         self._unjudged: tuple[bytes, str] | None = None
 
-    def availability(self, s: Snapshot) -> tuple[tuple[str, ...], dict[str, tuple[Reveal, bytes]]]:
-        """(nodes whose bytes cannot be had and can be demanded, what this process can answer for others).
+    def availability(self, s: Snapshot) -> tuple[tuple[str, ...], dict[str, Found]]:
+        """(nodes that can be demanded, as their bytes or a proof of them cannot be had; what this process can answer
+        for others).
 
-        Bytes of a wrong length can be no vector and no answer: demanding them drops their node.
+        Bytes of a wrong length can be no vector and no answer, nor can a proof that does not hold: demanding them drops
+        their node.
         """
         number = s.clock.number
         reveals = [r for r in self._client.reveals(number, s.block - self._confirmations) if r.node != self._account]
         found = self._source.of(reveals, number, s.block)
         length = vector_bytes(self._dimension, Rule.from_params(s.params).weighted)
-        missing = [r for r in reveals if not is_vector(found[r.node], length)]
+        vectors = {r.node: found[r.node] for r in reveals if is_vector(found[r.node], length)}
+        unproven = self._jury.unproven(s, reveals, vectors)
+        missing = [r for r in reveals if r.node not in vectors or r.node in unproven]
         if not missing and not s.clock.demands:
             return (), {}
         ballots = self._client.ballots([r.node for r in reveals], s.block)
         wanted = tuple(r.node for r in missing if ballots[r.node].state == REVEALED)
         answers = {
-            r.node: (r, found[r.node])
+            r.node: Found(r, found[r.node], self._jury.evidence(r.node))
             for r in reveals
             if r not in missing and ballots[r.node].round == number and ballots[r.node].state == DEMANDED
         }

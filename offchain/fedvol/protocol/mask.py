@@ -15,6 +15,7 @@ secret sharing: a survivor that does not unmask voids its cluster instead.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 from eth_abi import encode
@@ -60,12 +61,21 @@ def mask(data: bytes, self_key: int, pair_keys: Sequence[int], place: int) -> by
         pair_keys: one for each place of the cluster; ignored at `place`.
         place: the node's own, 0..m-1.
     """
+    return _wear(data, self_key, pair_keys, place, 1)
+
+
+def unmasked(data: bytes, self_key: int, pair_keys: Sequence[int], place: int) -> bytes:
+    """What `mask` made a masked vector of."""
+    return _wear(data, self_key, pair_keys, place, -1)
+
+
+def _wear(data: bytes, self_key: int, pair_keys: Sequence[int], place: int, times: int) -> bytes:
     count = len(data) // WORD_BYTES
     total = words_of_bytes(data)
     for other, key in enumerate([*pair_keys, self_key]):
         if other == place or key == NO_KEY:
             continue
-        sign = -1 if other < place else 1
+        sign = -times if other < place else times
         total = [a + sign * b for a, b in zip(total, mask_words(key, count), strict=True)]
     return b"".join((word % FIELD).to_bytes(WORD_BYTES, "big") for word in total)
 
@@ -79,7 +89,8 @@ def words_of_bytes(data: bytes) -> list[int]:
 
 
 def key_hash(key: int) -> bytes:
-    return keccak(key.to_bytes(32, "big"))
+    """SHA-256: cheap to open inside a proof."""
+    return _sha256(key.to_bytes(32, "big"))
 
 
 def annex(self_key: int, pair_keys: Sequence[int], place: int) -> bytes:
@@ -111,8 +122,8 @@ def annex_of(keys: Sequence[bytes], missing: int, m: int) -> bytes:
         raise WireError(f"An opening has {len(keys)} keys where {expected} are due.", "It opens nothing.")
     pairs = keys[1]
     if missing:
-        pairs = keccak(b"".join(keccak(k) if missing >> j & 1 else k for j, k in enumerate(keys[1:])))
-    return _annex(keccak(keys[0]), pairs)
+        pairs = keccak(b"".join(_sha256(k) if missing >> j & 1 else k for j, k in enumerate(keys[1:])))
+    return _annex(_sha256(keys[0]), pairs)
 
 
 def masks_left(keys: Sequence[bytes], missing: int, place: int) -> list[tuple[int, int]]:
@@ -124,15 +135,24 @@ def masks_left(keys: Sequence[bytes], missing: int, place: int) -> list[tuple[in
     return [(key % FIELD, sign) for key, sign in left if key % FIELD != NO_KEY]
 
 
+def annex_of_hashes(self_hash: bytes, pair_hashes: Sequence[bytes]) -> bytes:
+    """The annex that these hashes make; 32 zero bytes at the own place."""
+    return _annex(self_hash, keccak(b"".join(pair_hashes)))
+
+
 def _annex(self_hash: bytes, pairs_hash: bytes) -> bytes:
     return keccak(self_hash + pairs_hash)
+
+
+def _sha256(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
 
 
 def _ring(pair_keys: Sequence[int], place: int, missing: int) -> list[bytes]:
     ring = []
     for j, key in enumerate(pair_keys):
         shown = key.to_bytes(32, "big")
-        ring.append(bytes(32) if j == place else shown if missing >> j & 1 else keccak(shown))
+        ring.append(bytes(32) if j == place else shown if missing >> j & 1 else _sha256(shown))
     return ring
 
 

@@ -8,11 +8,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from fedvol.learning.agreed import update
 from fedvol.learning.model import Model, Opening
 from fedvol.learning.quantize import to_update, to_weighted
 from fedvol.learning.rows import Rows
 from fedvol.learning.settings import Settings
 from fedvol.protocol import cluster, mask, rule
+from fedvol.protocol.agreed import Limits
 from fedvol.protocol.commitment import RoundId
 from fedvol.protocol.grumpkin import ORDER, public_key
 from fedvol.protocol.poseidon2 import FIELD
@@ -44,6 +46,7 @@ class Nodes:
     """Some desks that train one model together.
 
     Args:
+        agreed: limits of rows, where all train by `fedvol.learning.agreed`, and `settings` do not count.
         cluster_size: 1 = plain; else clusters whose vectors are summed under real masks.
         tamper: what hostile nodes do with their vector before it is packed.
     """
@@ -54,12 +57,14 @@ class Nodes:
         count: int,
         by: Rule = PLAN_RULE,
         settings: Settings | None = None,
+        agreed: Limits | None = None,
         cluster_size: int = 1,
         seed: int = 0,
         tamper: Tamper | None = None,
     ) -> None:
         self.model, self.rule, self.m, self.tamper = model, by, cluster_size, tamper
         self.settings = settings or Settings()
+        self._agreed = agreed
         self._seed = seed
         self._count = count
         self._round = 0
@@ -75,7 +80,10 @@ class Nodes:
             if not len(rows) and self.settings.privacy is None:
                 continue
             secret = self._random(b"secret", node).to_bytes(32, "big")
-            moves, sure = vector(self.model, weights, opening, rows, secret, self.settings, self.rule)
+            if self._agreed is None:
+                moves, sure = vector(self.model, weights, opening, rows, secret, self.settings, self.rule)
+            else:
+                moves, sure = update(self.model.spec, weights, opening.as_of, rows, secret, self._agreed, self.rule)
             if self.tamper is not None:
                 moves, sure = self.tamper(node, moves, sure)
             sent[node] = pack_update(moves) if sure is None else pack_weighted(moves, sure)

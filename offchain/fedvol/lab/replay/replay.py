@@ -22,6 +22,7 @@ from fedvol.learning.model import Model, Opening, build
 from fedvol.learning.settings import Settings
 from fedvol.learning.ssvi_mixture import mixture_spec
 from fedvol.market.tape import load_tape
+from fedvol.protocol.agreed import Limits
 
 ROUNDS = 5
 LOOK_EVERY_S = 0.3
@@ -51,6 +52,7 @@ class Plan:
     rounds: int = ROUNDS
     hours: float = 6.0
     most: int | None = None
+    agreed: bool = False
 
 
 def replay(plan: Plan, workers: int, told: Callable[[str, float], None]) -> dict[str, Any]:
@@ -121,6 +123,7 @@ def clusters(plan: Plan, desks: int) -> tuple[int, int]:
 
 def _walker(name: str, model: Model, nodes: int, plan: Plan) -> Walker:
     kind, _, node = name.partition(" ")
+    limits = Limits() if plan.agreed else None
     match kind:
         case "flat":
             return Flat()
@@ -135,8 +138,8 @@ def _walker(name: str, model: Model, nodes: int, plan: Plan) -> Walker:
         case "local":
             return alone(model, lambda s: s.desks[int(node)], plan.rounds)
         case "federated":
-            return federated(model, Nodes(model, nodes), plan.rounds)
-    return federated(model, Nodes(model, nodes, cluster_size=plan.cluster_size), plan.rounds)
+            return federated(model, Nodes(model, nodes, agreed=limits), plan.rounds)
+    return federated(model, Nodes(model, nodes, agreed=limits, cluster_size=plan.cluster_size), plan.rounds)
 
 
 def walk(

@@ -1,0 +1,1 @@
+"""Zero-knowledge proofs about an update: the reference string, the prover, and what is proven."""
