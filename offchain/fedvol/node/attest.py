@@ -128,9 +128,9 @@ class Attest:
         self._running = None
         try:
             made = proof.result()
-        except FedvolError as error:
+        except (FedvolError, OSError) as error:  # a full disk may pass, as a missing tool may
             self._again_at = time.monotonic() + PATIENCE
-            log.error("cannot prove", number=part.number, why=error.message, next=error.hint)
+            log.error("cannot prove", number=part.number, why=str(error))
             return
         self._journal.keep_evidence(*which, evidence.proven(made.proof).encoded())
         log.info("proven", number=part.number, seconds=round(made.seconds, 1), megabytes=made.peak_memory >> 20)
