@@ -7,6 +7,7 @@ import pytest
 from tests.contracts.arena import PHASES
 
 from fedvol.protocol import commitment as twin
+from fedvol.protocol.evidence import NO_PLEDGE
 from fedvol.protocol.vector import content_id
 
 
@@ -139,7 +140,7 @@ def test_commit_copied_does_not_open_succeeds(joined, nodes):
     joined.commit(*nodes[1:])
     joined.pass_settling()
     joined.reveal(victim)
-    opening = (content_id(joined.update(victim)), bytes(32), joined.salt(victim))
+    opening = (content_id(joined.update(victim)), bytes(32), joined.salt(victim), NO_PLEDGE)
     with ape.reverts(joined.federation.CommitmentMismatch, error_inputs={"node": copier.address}):
         joined.federation.reveal(*opening, sender=copier)
 
