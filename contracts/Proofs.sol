@@ -30,6 +30,7 @@ contract Proofs is IProofs, Initializable {
         if (terms_.verifier.code.length == 0) revert NoVerifier(terms_.verifier);
         if (terms_.kind == Kind.None) revert KindIsNone();
         if (terms_.norm == 0) revert NormIsZero();
+        if (terms_.norm >= 1 << 63) revert NormTooLarge(terms_.norm);
         uint256 dimension = registry.dimension();
         if (dimension != StatementLib.DIMENSION) revert DimensionNotProvable(dimension, StatementLib.DIMENSION);
         if (terms_.kind == Kind.Trained) _requireTrainable(registry, fractionBits, terms_.limits);

@@ -55,6 +55,8 @@ interface IProofs {
     error NoVerifier(address verifier);
     error KindIsNone();
     error NormIsZero();
+    /// @dev The circuits compare with numbers below 2^63.
+    error NormTooLarge(uint256 norm);
     /// @dev Of kind Trained: an update within the other bounds must be within this one.
     error NormTooSmall(uint256 norm, uint256 needed);
     /// @dev The training is proven of two markets on 13 expiries, with 20 fraction bits.

@@ -417,7 +417,13 @@ def test_proofs_parameters_that_can_be_proven_succeeds(proven):
 
 
 @pytest.mark.parametrize(
-    ("given", "error"), [((0, 0, NORM, 0), "KindIsNone"), ((0, 1, 0, 0), "NormIsZero"), ((1, 1, NORM, 0), "NoVerifier")]
+    ("given", "error"),
+    [
+        ((0, 0, NORM, 0), "KindIsNone"),
+        ((0, 1, 0, 0), "NormIsZero"),
+        ((0, 1, 1 << 63, 0), "NormTooLarge"),
+        ((1, 1, NORM, 0), "NoVerifier"),
+    ],
 )
 def test_proofs_terms_that_mean_nothing_reverts(proven, stranger, given, error):
     verifier = [proven.verifier, stranger][given[0]]

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from web3.contract import Contract
 
 import fedvol.node.acts as acts
-from fedvol.chain.federation import ANSWERED, DROPPED, Phase
+from fedvol.chain.federation import ANSWERED, COMMITTED, DROPPED, Phase
 from fedvol.cli import app
 from fedvol.errors import ConfigError
 from fedvol.node.audit import audit, exit_code
@@ -80,10 +80,10 @@ def spoil(saboteur: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(acts.Acts, "prepare", wrongly)
 
 
-def pretend(saboteur: Node) -> None:
-    """Shows noise of the right length where a proof should be."""
+def pretend(saboteur: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shows noise of the right length where a proof should be, and does not look at it."""
+    monkeypatch.setattr("fedvol.node.attest.refusal", lambda *_: None)
     attest = saboteur.acts._sight.attest
-    attest._backend = None
     attest._workers.submit = lambda *_: _Done(Proof(bytes(range(256)) * 34 + bytes(64), [], 0.1, 0))  # type: ignore
 
 
@@ -104,7 +104,7 @@ def test_a_garbage_vector_is_dropped_before_unmasking_and_its_sender_pays(
     """The cluster goes on without it, and its sum is that of the others."""
     saboteur, honest = nodes[2], [n for i, n in enumerate(nodes) if i != 2]
     spoil(saboteur, monkeypatch)
-    pretend(saboteur)
+    pretend(saboteur, monkeypatch)
     lab.cycle(*nodes, until=lambda: lab.version == 2, seconds=2)
     (demanded,) = lab.client.events("Demanded", head(lab), lab.client.duties)
     assert demanded["args"]["node"] == address(saboteur)
@@ -149,6 +149,15 @@ def test_a_node_that_is_demanded_for_nothing_shows_its_proof_and_is_refunded(lab
     assert answer["args"]["refund"] >= receipt["gasUsed"] * receipt["effectiveGasPrice"]
     lab.cycle(*nodes, until=lambda: lab.version == 2, seconds=2)
     assert len(lab.client.unmaskings(1, head(lab))) == M
+
+
+def test_a_node_reveals_no_proof_that_the_chain_would_refuse(lab: Lab, nodes: list[Node]) -> None:
+    """A stale circuit, say, or another reference string: silence costs half as much."""
+    stale = nodes[1]
+    stale.acts._sight.attest._workers.submit = lambda *_: _Done(Proof(bytes(8_768), [], 0.1, 0))  # type: ignore
+    until_revealed(lab, nodes, M - 1)
+    assert ballot(lab, stale) == COMMITTED
+    assert stale.acts._journal.evidence(1, lab.client.snapshot().clock.seed) is None
 
 
 def test_a_proof_survives_a_restart_and_is_made_once(lab: Lab, nodes: list[Node]) -> None:

@@ -200,7 +200,7 @@ class ProofsPlan(_Strict):
     """
 
     kind: Literal["bounded", "trained"]
-    norm: int = Field(ge=1, lt=2**64)
+    norm: int = Field(ge=1, lt=2**63)
     verifier: Address = ""
     rows: RowLimitsPlan = RowLimitsPlan()
 

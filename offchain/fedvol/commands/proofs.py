@@ -57,11 +57,11 @@ def prove(
             )
         veil = Veil(client, account.address, MaskKeys(settings.data_dir / "mask-keys", account), journal, 0)
         attest = Attest(client, account.address, journal, veil, trainer_of(settings, deployment), settings.data_dir)
-        evidence, inputs = attest.to_prove(part, s)
+        claim, inputs = attest.to_prove(part, s)
     with err.status("proving …") as status:
         backend = backend_for(deployment.chain_id, settings.data_dir / "proving")
         made = make(backend, terms.kind.name.lower(), inputs, lambda step: status.update(f"proving: {step} …"))
-    evidence = evidence.proven(made.proof)
+    evidence = claim.evidence.proven(made.proof)
     if out is not None:
         out.write_bytes(evidence.encoded())
     facts = {

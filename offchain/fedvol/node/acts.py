@@ -98,8 +98,7 @@ class Acts:
             case Act.REGISTER_KEY:
                 self._register_key(s)
             case Act.PLEDGE:
-                pledge = self._sight.attest.promises.alone(s)
-                self._storage.put(pledge.preimage)
+                pledge = self._sight.attest.promises.alone(s)  # no proof hangs on it yet: nobody fetches its preimage
                 self._send(f"pledge:{number}:{pledge.digest.hex()[:16]}", federation.pledge(pledge.digest), s)
             case Act.JOIN:
                 self._join(s)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,9 @@ import structlog
 
 from fedvol.chain.federation import COMMITTED, FederationClient, Phase, Snapshot
 from fedvol.chain.outbox import call_rpc
-from fedvol.chain.proofs import Claim, Kind, Terms, public_inputs, terms_of
+from fedvol.chain.proofs import Claim, Kind, Terms, public_inputs, refusal, terms_of
 from fedvol.chain.versions import start_of
-from fedvol.errors import ConfigError, FedvolError
+from fedvol.errors import ConfigError, FedvolError, ProofError
 from fedvol.learning.agreed import opening
 from fedvol.node.journal import Journal, Prepared
 from fedvol.node.promises import Dataset, Promises
@@ -59,7 +60,7 @@ class Attest:
         self._said = 0
         self._backend = backend_for(client.deployment.chain_id, folder / "proving") if self.terms else None
         self._workers = ThreadPoolExecutor(max_workers=1, thread_name_prefix="prover")
-        self._running: tuple[tuple[int, int], Evidence, Future[Proof]] | None = None
+        self._running: tuple[tuple[int, int], Claim, Future[Proof]] | None = None
         self._again_at = 0.0
 
     @property
@@ -75,7 +76,8 @@ class Attest:
         if self._journal.evidence(number, seed) is not None:
             return True
         part = self._journal.prepared(number, seed)
-        if part is not None and s.node.ballot_round == number and s.node.ballot_state == COMMITTED:
+        in_time = s.phase in (Phase.COMMIT, Phase.SETTLE, Phase.REVEAL)
+        if part is not None and in_time and s.node.ballot_round == number and s.node.ballot_state == COMMITTED:
             self._go_on(part, s)
         return self._journal.evidence(number, seed) is not None
 
@@ -84,6 +86,10 @@ class Attest:
         number, seed = s.clock.number, s.clock.seed
         proof_id = content_id(self._journal.evidence(number, seed))
         return self.promises.with_proof(number, seed, proof_id) if self.promises else Pledge(proof_id, NO_ROWS)
+
+    def needs_pledge(self, s: Snapshot) -> bool:
+        """Whether rows are to be pledged outside a reveal."""
+        return self.promises is not None and self.promises.due(s)
 
     def can_train(self, s: Snapshot) -> bool:
         """Whether the node may commit: what it trains on binds it, where that is proven. Says once why not."""
@@ -117,40 +123,54 @@ class Attest:
         self._workers.shutdown(wait=False, cancel_futures=True)
 
     def _go_on(self, part: Prepared, s: Snapshot) -> None:
-        which = (part.number, part.seed)
-        if self._running is None or self._running[0] != which:
-            if time.monotonic() >= self._again_at:
-                self._start(part, s)
-            return
-        _, evidence, proof = self._running
-        if not proof.done():
-            return
-        self._running = None
         try:
-            made = proof.result()
-        except (FedvolError, OSError) as error:  # a full disk may pass, as a missing tool may
+            if self._running is not None and self._running[0] == (part.number, part.seed):
+                self._finish(part, s)
+            elif time.monotonic() >= self._again_at:
+                self._start(part, s)
+        except (FedvolError, OSError) as error:  # a full disk may pass, as a silent endpoint may
             self._again_at = time.monotonic() + PATIENCE
             log.error("cannot prove", number=part.number, why=str(error))
-            return
-        self._journal.keep_evidence(*which, evidence.proven(made.proof).encoded())
-        log.info("proven", number=part.number, seconds=round(made.seconds, 1), megabytes=made.peak_memory >> 20)
 
     def _start(self, part: Prepared, s: Snapshot) -> None:
-        evidence, inputs = self.to_prove(part, s)
+        claim, inputs = self.to_prove(part, s)
         program = self.terms.kind.name.lower()
         log.info("proving", number=part.number, what=program, string=self._backend.string.name)
         task = self._workers.submit(make, self._backend, program, inputs)
-        self._running = (part.number, part.seed), evidence, task
+        self._running = (part.number, part.seed), claim, task
 
-    def to_prove(self, part: Prepared, s: Snapshot) -> tuple[Evidence, Inputs]:
-        """The evidence that a proof completes, and the inputs of the circuit that makes it. The commit is mined."""
+    def _finish(self, part: Prepared, s: Snapshot) -> None:
+        _, claim, proof = self._running
+        if not proof.done():
+            return
+        self._running = None
+        made = proof.result()
+        proven = replace(claim, evidence=claim.evidence.proven(made.proof))
+        # What a stale circuit or another reference string made, peers would refuse: that costs more than silence.
+        why = refusal(self._client, proven, s.block)
+        if why is not None:
+            raise ProofError(f"The chain refuses this node's own proof: {why}.", "Are circuits and `bb` up to date?")
+        self._journal.keep_evidence(part.number, part.seed, proven.evidence.encoded())
+        log.info("proven", number=part.number, seconds=round(made.seconds, 1), megabytes=made.peak_memory >> 20)
+
+    def to_prove(self, part: Prepared, s: Snapshot) -> tuple[Claim, Inputs]:
+        """What a proof completes, and the inputs of the circuit that makes it. The commit is mined.
+
+        Raises:
+            ProofError: what the node committed to is not here any more.
+        """
         masks, peers = self._journal.masks(part.number, part.seed), self._veil.peers(s)
+        bound_to = self.promises.binding(s) if self.promises else None
+        if masks is None or peers.secret is None or (self.promises and bound_to is None):
+            raise ProofError(
+                "The secrets of this round's update are not here any more.", "Was an older data folder restored?"
+            )
         if self.promises is None:
             before = Pledge(NO_ROWS, NO_ROWS)
             bare = unmasked(part.data, masks.self_key, masks.pair_keys, masks.place)
             hidden = of_lanes(*(lanes.tolist() for lanes in unpack_weighted(bare, self._dimension)))
         else:
-            before, rows = self.promises.binding(s)
+            before, rows = bound_to
             opened_at = s.proposal.opened_at
             start = start_of(self._client, part.version, opened_at, s.block)
             hidden = of_rows(rows.slots, rows.salt, self._step(rows, start, opened_at, s).moves)
@@ -158,7 +178,7 @@ class Attest:
         evidence = Evidence(b"", key_hash(masks.self_key), pairs, peers.nodes, before)
         bound = annex(masks.self_key, masks.pair_keys, masks.place)
         claim = Claim(peers.nodes[masks.place], bound, part.data, evidence)
-        return evidence, named(public_inputs(self._client, claim, s.block), peers.secret, masks.self_key, hidden)
+        return claim, named(public_inputs(self._client, claim, s.block), peers.secret, masks.self_key, hidden)
 
 
 def _require_judge(client: FederationClient, terms: Terms) -> None:

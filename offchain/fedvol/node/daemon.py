@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from shutil import rmtree
 
 import requests
 import structlog
@@ -193,6 +194,7 @@ def open_node(config: NodeConfig) -> Iterator[Node]:
         )
         if not client.snapshot(account.address).node.balance_wei:
             raise NoFunds(f"{account.address} holds no ETH on chain {deployment.chain_id}.", "Send it some for gas.")
+        rmtree(config.data_dir / "proving", ignore_errors=True)  # secrets that a killed process could not remove
         node = Node(config, client, account, journal, storage, trainer)
         try:
             yield node

@@ -13,13 +13,14 @@ import structlog
 
 from fedvol.chain.federation import FederationClient, Reveal, Snapshot
 from fedvol.chain.proofs import Claim, refusal, terms_of
-from fedvol.errors import FedvolError, StorageError
+from fedvol.errors import ChainError, FedvolError
 from fedvol.node.rounds import Bytes
 from fedvol.protocol.evidence import NO_PLEDGE, Evidence, Pledge
 
 log = structlog.get_logger()
 
 AT_ONCE = 4
+UNKNOWN = "the endpoint did not answer"
 
 
 class Jury:
@@ -44,14 +45,17 @@ class Jury:
         if self._round != (s.clock.number, s.clock.seed):
             self._round, self._held, self._said = (s.clock.number, s.clock.seed), {}, {}
         open_ = [r for r in reveals if r.node in vectors and r.node not in self._held]
+        unknown: set[str] = set()
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="jury") as pool:
             for reveal, why in zip(open_, pool.map(lambda r: self._judge(r, vectors[r.node], s), open_), strict=True):
-                if why is None:
+                if why is UNKNOWN:
+                    unknown.add(reveal.node)
+                elif why is None:
                     log.info("proof holds", number=s.clock.number, node=reveal.node)
                 elif self._said.get(reveal.node) != why:
                     self._said[reveal.node] = why
                     log.warning("proof refused", number=s.clock.number, node=reveal.node, why=why)
-        return {r.node for r in open_ if r.node not in self._held}
+        return {r.node for r in open_ if r.node not in self._held and r.node not in unknown}
 
     def evidence(self, node: str) -> bytes:
         """What was judged to hold, as an answer shows it; nothing in a federation that asks for no proofs."""
@@ -62,11 +66,12 @@ class Jury:
             return "nothing is pledged"
         try:
             evidence = Evidence.read(self._source.fetch(Pledge.read(self._source.fetch(reveal.pledge)).proof_id))
-        except StorageError as error:
-            return error.message
         except FedvolError as error:
             return error.message
-        why = refusal(self._client, Claim.of(reveal, data, evidence), s.block)
+        try:
+            why = refusal(self._client, Claim.of(reveal, data, evidence), s.block)
+        except ChainError:
+            return UNKNOWN  # the endpoint's fault and nobody else's: judged in the next cycle
         if why is None:
             self._held[reveal.node] = evidence
         return why

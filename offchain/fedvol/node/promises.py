@@ -86,8 +86,8 @@ class Promises:
         return held is None or time.time() - held.at > self._longest
 
     def alone(self, s: Snapshot) -> Pledge:
-        """A pledge of rows outside a reveal."""
-        return self._promise(f"alone:{s.clock.number}:{s.block}", _NO_PROOF)
+        """A pledge of rows outside a reveal; however often it is tried, the same until it is old."""
+        return self._promise(f"alone:{s.clock.number}:{time.time() // self._longest:.0f}", _NO_PROOF)
 
     def with_proof(self, number: int, seed: int, proof_id: bytes) -> Pledge:
         """What the reveal of a round pledges: its proof, and the rows of the next one. The first stands for ever."""

@@ -85,7 +85,7 @@ class Sight:
         return View(
             can_open=part is not None and self.attest.is_ready(s),
             needs_key=self.veil.needs_key(s),
-            needs_pledge=self.attest.promises is not None and self.attest.promises.due(s),
+            needs_pledge=self.attest.needs_pledge(s) and not self._is_refused(Action(Act.PLEDGE), s),
             can_mask=self.veil.can_mask(s) and self.attest.can_train(s),
             may_open=self.veil.may_open(s),
             can_afford=self._can_afford(s, part is not None),

@@ -22,7 +22,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Thread
+from threading import Thread, Timer
 from typing import Any
 
 from fedvol.errors import ProofError
@@ -30,6 +30,8 @@ from fedvol.proofs.reference import INSECURE_LOCAL, PROJECT, reference
 
 _TARGET = ("-t", "evm")
 _SOLVER = Path(__file__).with_name("witness.cjs")
+LONGEST_S = 600.0
+"""Seconds after which a tool that hangs is killed; it fails then."""
 _SET_UP = "Run `make setup` in the project"
 
 
@@ -191,9 +193,12 @@ def _run(command: list[str], given: bytes, settings: Mapping[str, str]) -> _Done
         peak = _Peak(process.pid)
         for thread in (writer, peak):
             thread.start()
+        watch = Timer(LONGEST_S, process.kill)
+        watch.start()
         out = process.stdout.read()
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
+        watch.cancel()
         for thread in (writer, peak):
             thread.join()
         seconds = time.monotonic() - began
