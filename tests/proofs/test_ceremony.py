@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 from functools import partial
 
 import pytest
@@ -237,3 +239,9 @@ def test_ignition_is_told_from_all_others(tmp_path, monkeypatch: pytest.MonkeyPa
 def test_the_constants_of_ignition_are_of_one_tau() -> None:
     assert bn254.is_in_group2(reference.IGNITION_POINT2)
     assert bn254.same_ratio(GENERATOR, reference.IGNITION_POINT, GENERATOR2, reference.IGNITION_POINT2)
+
+
+def test_a_node_recurses_no_deeper_than_python_does() -> None:
+    """py_ecc raises that limit, and nested JSON from a tape or an endpoint would then end the process."""
+    look = "import sys; before = sys.getrecursionlimit(); import fedvol.node.daemon, fedvol.proofs.ceremony"
+    subprocess.run([sys.executable, "-c", f"{look}; assert sys.getrecursionlimit() == before"], check=True)

@@ -7,9 +7,15 @@ sum instead of an inversion. Nothing is constant time.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
-from py_ecc import optimized_bn128 as curve
+_DEPTH = sys.getrecursionlimit()
+
+from py_ecc import optimized_bn128 as curve  # noqa: E402
+
+# py_ecc raises it so far that deeply nested JSON would end the process; nothing here needs that.
+sys.setrecursionlimit(_DEPTH)
 
 Point = tuple[int, int] | None
 """x and y of a point of G1; None is the one at infinity."""
