@@ -360,6 +360,15 @@ def joined(make_arena: Any, nodes: list[Any]) -> Arena:
     return arena
 
 
+@pytest.fixture
+def revealing(joined, nodes):
+    """The first round: everybody has committed; revealing has begun."""
+    joined.open()
+    joined.commit(*nodes)
+    joined.pass_settling()
+    return joined
+
+
 @pytest.fixture(scope="module")
 def revealed(make_arena: Any, trio: list[Any]) -> Arena:
     """Three desks of a model whose last word is partial have revealed; their bytes can be demanded."""

@@ -88,7 +88,7 @@ class ProvenArena(MaskedArena):
         self_key, pairs, place = self.keys(node)
         hashes = tuple(bytes(32) if j == place else key_hash(k) for j, k in enumerate(pairs))
         number = int(self.federation.clock().number)
-        before = self.pledge_for(node, number) if self.kind == TRAINED else Pledge(bytes(32), bytes(32))
+        before = self.pledge_for(node, number) if self.kind == TRAINED else Pledge()
         return Evidence(
             b"proof of " + node.address.encode(), key_hash(self_key), hashes, self.ring(node, nodes), before
         )

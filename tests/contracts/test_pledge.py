@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-import pytest
-
 from fedvol.protocol.evidence import NO_PLEDGE
 from fedvol.protocol.vector import content_id
 
@@ -19,15 +17,6 @@ def pledges(arena, node):
 
 def reveal(arena, node, pledged):
     return arena.federation.reveal(content_id(arena.update(node)), bytes(32), arena.salt(node), pledged, sender=node)
-
-
-@pytest.fixture
-def revealing(joined, nodes):
-    """The first round; all have committed."""
-    joined.open()
-    joined.commit(*nodes)
-    joined.pass_settling()
-    return joined
 
 
 def test_pledge_before_the_first_round_succeeds(joined, nodes):

@@ -247,7 +247,7 @@ def test_proofs_rows_that_were_not_pledged_reverts(trained, eight):
         Pledge(shown.before.proof_id, trained.root(node, 2)),
         Pledge(shown.before.data_root, shown.before.proof_id),
         trained.pledge_for(eight[1], 1),
-        Pledge(bytes(32), bytes(32)),
+        Pledge(),
     ):
         with refused(trained.proofs.NotPledged, pledge=pledge):
             inputs(trained, node, replace(shown, before=wrong))

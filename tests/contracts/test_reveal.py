@@ -18,15 +18,6 @@ def opening(arena, node):
     return [content_id(arena.update(node)), bytes(32), arena.salt(node), NO_PLEDGE]
 
 
-@pytest.fixture
-def revealing(joined, nodes):
-    """Everybody has committed; revealing has begun."""
-    joined.open()
-    joined.commit(*nodes)
-    joined.pass_settling()
-    return joined
-
-
 def test_reveal_committed_succeeds(revealing, nodes):
     (receipt,) = revealing.reveal(nodes[0])
     content, annex, salt, _ = opening(revealing, nodes[0])

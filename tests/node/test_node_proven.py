@@ -142,7 +142,7 @@ def test_a_node_that_is_demanded_for_nothing_shows_its_proof_and_is_refunded(lab
     victim, founder = nodes[0], lab.client.web3.eth.accounts[0]
     bond = lab.client.snapshot().params["demandBond"]
     demand = lab.client.duties.functions.demand(address(victim)).transact({"from": founder, "value": bond})
-    assert lab.client.web3.eth.get_transaction_receipt(demand)["status"] == 1
+    assert lab.client.web3.eth.wait_for_transaction_receipt(demand)["status"] == 1
     lab.cycle(*nodes, until=lambda: ballot(lab, victim) == ANSWERED, seconds=1)
     (answer,) = lab.client.events("Answered", head(lab), lab.client.duties)
     receipt = lab.client.web3.eth.get_transaction_receipt(answer["transactionHash"])

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from shutil import copytree, ignore_patterns
 from typing import Any
 
 import pytest
-from toolchain.circuits import CIRCUITS, compile_program
+from toolchain.circuits import compile_program
 
 from fedvol.errors import ProofError
 from fedvol.proofs.backend import Backend, Proof
@@ -22,6 +21,7 @@ from fedvol.protocol.poseidon2 import FIELD
 from tests.proofs.cluster import CAP, CLAMP, PLACE, SHIFT, WHERE, Case, case, wide
 from tests.proofs.conftest import Judge
 from tests.proofs.forge import forged
+from tests.protocol.noir import mutated
 
 LANES = 160
 # Where parameters lie in a witness: in the order of `main`.
@@ -192,18 +192,11 @@ def test_an_unaltered_witness_passes_the_same_way(
 
 def loosened(folder: Path) -> Path:
     """The circuit with wider lanes: nothing else differs, not even where values lie in a witness."""
-    circuits = copytree(CIRCUITS, folder / "circuits", ignore=ignore_patterns("artifacts"))
-    bounds = circuits / "lib" / "src" / "bounds.nr"
-    text = bounds.read_text()
-    for narrow, wider in (("size.assert_max_bit_size::<23>()", "size.assert_max_bit_size::<40>()"), LOOSER_HINT):
-        assert text.count(narrow) == 1
-        text = text.replace(narrow, wider)
-    bounds.write_text(text)
+    looser_hint = ("x.lt(0x800000)", "x.lt(0x10000000000)")
+    looser = ("size.assert_max_bit_size::<23>()", "size.assert_max_bit_size::<40>()")
+    circuits = mutated("bounded", folder, "bounds.nr", looser, looser_hint).parent
     compile_program(circuits, "bounded", folder / "loosened.json")
     return folder / "loosened.json"
-
-
-LOOSER_HINT = ("x.lt(0x800000)", "x.lt(0x10000000000)")
 
 
 def test_a_lane_is_no_wider_than_it_is(backend: Backend, key: bytes, holds: Judge, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.protocol.noir import field
 
+from fedvol.proofs.circuits import of_rows
 from fedvol.protocol import agreed, agreed_step, listing
 from fedvol.protocol.agreed import BLOCK, MARKETS, PILLARS, UNIT, Limits, Round, Row
 from fedvol.protocol.surface import SLICES
@@ -57,24 +58,15 @@ def step(slots: list[Row], at: Round, limits: Limits = LIMITS) -> agreed_step.La
 
 def inputs(slots: list[Row], at: Round, moves: list[int], limits: Limits = LIMITS, salt: int = SALT) -> dict[str, Any]:
     """As training_vectors takes them."""
+    hidden = of_rows(slots, salt, moves)
     return {
         "statement": [field(one) for one in agreed.training_inputs(agreed.root(slots, salt), at, limits)],
         "clamp": field(CLAMP),
         "cap": field(CAP),
         "unit": field(1 << SHIFT),
-        "salt": field(salt),
-        "moves": [field(move) for move in moves],
-        "slots": [
-            {
-                "market": bool(row.market),
-                "day": field(row.day),
-                "k": field(abs(row.k)),
-                "left": row.k < 0,
-                "vol": field(row.vol),
-                "weight": field(row.weight),
-            }
-            for row in slots
-        ],
+        "salt": hidden["salt"],
+        "moves": hidden["solution"],
+        "slots": hidden["slots"],
     }
 
 

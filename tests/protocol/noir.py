@@ -8,8 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import pytest
-
+from fedvol.proofs.backend import find_node
 from fedvol.protocol.poseidon2 import FIELD
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,10 +22,8 @@ class Refused(Exception):
 
 class Circuit:
     def __init__(self, package: Path) -> None:
-        if shutil.which("node") is None or not (ROOT / "node_modules/@noir-lang").exists():
-            pytest.skip("needs Node.js and the Noir packages: npm ci")
         self._process = subprocess.Popen(
-            ["node", str(SCRIPT), str(package)],
+            [find_node(), str(SCRIPT), str(package)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -67,11 +64,13 @@ def signed(element: str) -> int:
     return value if value < FIELD // 2 else value - FIELD
 
 
-def mutated(package: str, folder: Path, file: str, honest: str, lie: str) -> Path:
-    """A copy of a package whose library has one line changed, if any, which must be there."""
+def mutated(package: str, folder: Path, file: str, *changes: tuple[str, str]) -> Path:
+    """A copy of a package of whose library one file is changed: from what must be there, once, to something else."""
     shutil.copytree(CIRCUITS, folder / "circuits")
     source = folder / "circuits/lib/src" / file
     text = source.read_text()
-    assert not honest or text.count(honest) == 1, f"{file} has {text.count(honest)} of {honest!r}"
-    source.write_text(text.replace(honest, lie) if honest else text)
+    for honest, lie in changes:
+        assert text.count(honest) == 1, f"{file} has {text.count(honest)} of {honest!r}"
+        text = text.replace(honest, lie)
+    source.write_text(text)
     return folder / "circuits" / package

@@ -180,7 +180,7 @@ LIES = {
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("lie", [None, *LIES])
 def test_wrong_proposals_of_quotients_and_roots_are_refused(tmp_path, lie):
-    package = mutated("training_vectors", tmp_path, "fixed.nr", *(LIES[lie] if lie else ("", "")))
+    package = mutated("training_vectors", tmp_path, "fixed.nr", *([LIES[lie]] if lie else []))
     (package / "src/main.nr").write_text(ARITHMETIC)
     circuit = Circuit(package)
     told = {"x": "100000", "y": "1000"}
@@ -208,7 +208,7 @@ def test_wrong_proposals_of_quotients_and_roots_are_refused(tmp_path, lie):
 )
 def test_wrong_proposals_of_digits_cells_and_places_are_refused(honest, tmp_path, file, honest_line, lie):
     slots, at, (_, _, moves) = honest
-    circuit = Circuit(mutated("training_vectors", tmp_path, file, honest_line, lie))
+    circuit = Circuit(mutated("training_vectors", tmp_path, file, (honest_line, lie)))
     with pytest.raises(Refused):
         circuit.run(inputs(slots, at, moves))
     circuit.close()

@@ -14,7 +14,6 @@ from fedvol.errors import ChainError, ConfigError, FedvolError
 
 if TYPE_CHECKING:
     from fedvol.chain.federation import FederationClient, Reveal, Snapshot
-    from fedvol.chain.proofs import Terms
     from fedvol.storage import Storage
 
 
@@ -29,10 +28,6 @@ def prove(
 
     Example: fedvol prove --config node.toml --out evidence.bin
     """
-    from fedvol.chain.client import connect
-    from fedvol.chain.deployment import Deployment
-    from fedvol.chain.federation import FederationClient
-    from fedvol.chain.proofs import terms_of
     from fedvol.node.attest import Attest
     from fedvol.node.config import load_config
     from fedvol.node.daemon import trainer_of
@@ -40,14 +35,13 @@ def prove(
     from fedvol.node.keystore import load
     from fedvol.node.maskkeys import MaskKeys
     from fedvol.node.veil import Veil
-    from fedvol.proofs.circuits import backend_for, make
+    from fedvol.proofs.circuits import make
 
     settings = load_config(config)
     account = load(settings.keystore, settings.password())
-    deployment = Deployment.load(settings.deployments, settings.federation)
-    client = FederationClient(connect(settings.rpc, deployment.chain_id), deployment)
-    client.check()
-    terms, s = _asked(client, terms_of(client)), client.snapshot(account.address)
+    client = open_client(settings.rpc, settings.deployments, settings.federation)
+    _require_proofs(client)
+    s = client.snapshot(account.address)
     with read_journal(settings.data_dir) as journal:
         part = journal and journal.prepared(s.clock.number, s.clock.seed)
         if part is None or s.roll is None or s.node.ballot_round != s.clock.number:
@@ -56,18 +50,19 @@ def prove(
                 "Run the node; try again once it has committed.",
             )
         veil = Veil(client, account.address, MaskKeys(settings.data_dir / "mask-keys", account), journal, 0)
-        attest = Attest(client, account.address, journal, veil, trainer_of(settings, deployment), settings.data_dir)
+        trainer = trainer_of(settings, client.deployment)
+        attest = Attest(client, account.address, journal, veil, trainer, settings.data_dir)
         claim, inputs = attest.to_prove(part, s)
+    kind = attest.terms.kind.name.lower()
     with err.status("proving …") as status:
-        backend = backend_for(deployment.chain_id, settings.data_dir / "proving")
-        made = make(backend, terms.kind.name.lower(), inputs, lambda step: status.update(f"proving: {step} …"))
+        made = make(attest.backend, kind, inputs, lambda step: status.update(f"proving: {step} …"))
     evidence = claim.evidence.proven(made.proof)
     if out is not None:
         out.write_bytes(evidence.encoded())
     facts = {
         "round": part.number,
-        "proves": terms.kind.name.lower(),
-        "reference string": backend.string.name,
+        "proves": kind,
+        "reference string": attest.backend.string.name,
         "proof id": f"0x{evidence.proof_id.hex()}",
         "proof bytes": len(made.proof),
         "public inputs": len(made.inputs),
@@ -99,13 +94,12 @@ def verify(
 
     Example: fedvol verify --storage ipfs+http://127.0.0.1:5001
     """
-    from fedvol.chain.proofs import terms_of
     from fedvol.storage import open_storage
 
     if evidence is not None and node is None:
         raise ConfigError("Evidence in a file is one node's.", "Say whose with --node.")
     client = open_client(rpc, deployments, name)
-    _asked(client, terms_of(client))
+    _require_proofs(client)
     s = client.snapshot()
     reveals = [r for r in client.reveals(s.clock.number, s.block) if node is None or r.node.lower() == node.lower()]
     if not reveals:
@@ -137,9 +131,8 @@ def _judge(
     return {"node": reveal.node, "verdict": "holds" if why is None else why, "ms": milliseconds}
 
 
-def _asked(client: FederationClient, terms: Terms | None) -> Terms:
-    if terms is None:
+def _require_proofs(client: FederationClient) -> None:
+    if client.proofs is None:
         raise ConfigError(
             f"Federation {client.deployment.name} asks for no proofs.", "There is nothing to prove or verify in it."
         )
-    return terms

@@ -30,8 +30,6 @@ from fedvol.protocol.vector import content_id, pack_weighted, unpack_model, unpa
 
 log = structlog.get_logger()
 
-NO_ROWS = bytes(32)
-
 PATIENCE = 10.0
 """Seconds between two tries to prove the same."""
 
@@ -58,7 +56,7 @@ class Attest:
                 )
             self.promises = Promises(client, account, journal, self.terms.limits, trainer.rows, trainer.hours)
         self._said = 0
-        self._backend = backend_for(client.deployment.chain_id, folder / "proving") if self.terms else None
+        self.backend = backend_for(client.deployment.chain_id, folder / "proving") if self.terms else None
         self._workers = ThreadPoolExecutor(max_workers=1, thread_name_prefix="prover")
         self._running: tuple[tuple[int, int], Claim, Future[Proof]] | None = None
         self._again_at = 0.0
@@ -85,7 +83,7 @@ class Attest:
         """What the reveal pledges. Its proof is on disk."""
         number, seed = s.clock.number, s.clock.seed
         proof_id = content_id(self._journal.evidence(number, seed))
-        return self.promises.with_proof(number, seed, proof_id) if self.promises else Pledge(proof_id, NO_ROWS)
+        return self.promises.with_proof(number, seed, proof_id) if self.promises else Pledge(proof_id)
 
     def needs_pledge(self, s: Snapshot) -> bool:
         """Whether rows are to be pledged outside a reveal."""
@@ -135,8 +133,8 @@ class Attest:
     def _start(self, part: Prepared, s: Snapshot) -> None:
         claim, inputs = self.to_prove(part, s)
         program = self.terms.kind.name.lower()
-        log.info("proving", number=part.number, what=program, string=self._backend.string.name)
-        task = self._workers.submit(make, self._backend, program, inputs)
+        log.info("proving", number=part.number, what=program, string=self.backend.string.name)
+        task = self._workers.submit(make, self.backend, program, inputs)
         self._running = (part.number, part.seed), claim, task
 
     def _finish(self, part: Prepared, s: Snapshot) -> None:
@@ -166,7 +164,7 @@ class Attest:
                 "The secrets of this round's update are not here any more.", "Was an older data folder restored?"
             )
         if self.promises is None:
-            before = Pledge(NO_ROWS, NO_ROWS)
+            before = Pledge()
             bare = unmasked(part.data, masks.self_key, masks.pair_keys, masks.place)
             hidden = of_lanes(*(lanes.tolist() for lanes in unpack_weighted(bare, self._dimension)))
         else:

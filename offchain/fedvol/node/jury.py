@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import structlog
 
 from fedvol.chain.federation import FederationClient, Reveal, Snapshot
-from fedvol.chain.proofs import Claim, refusal, terms_of
+from fedvol.chain.proofs import Claim, refusal
 from fedvol.errors import ChainError, FedvolError
 from fedvol.node.rounds import Bytes
 from fedvol.protocol.evidence import NO_PLEDGE, Evidence, Pledge
@@ -29,7 +29,6 @@ class Jury:
     def __init__(self, client: FederationClient, source: Bytes) -> None:
         self._client = client
         self._source = source
-        self._asks = terms_of(client) is not None
         self._round = (0, 0)
         self._held: dict[str, Evidence] = {}
         self._said: dict[str, str] = {}
@@ -40,7 +39,7 @@ class Jury:
         Args:
             vectors: the bytes of those that have some.
         """
-        if not self._asks or s.roll is None:
+        if self._client.proofs is None or s.roll is None:
             return set()
         if self._round != (s.clock.number, s.clock.seed):
             self._round, self._held, self._said = (s.clock.number, s.clock.seed), {}, {}

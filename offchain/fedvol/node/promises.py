@@ -19,12 +19,11 @@ from fedvol.learning.rows import Rows
 from fedvol.node.journal import Journal
 from fedvol.protocol.agreed import Limits, Row, fill, root
 from fedvol.protocol.evidence import Pledge
+from fedvol.protocol.mask import words_of_bytes
 from fedvol.protocol.poseidon2 import FIELD
+from fedvol.protocol.vector import WORD_BYTES
 
 log = structlog.get_logger()
-
-_WORD = 32
-_NO_PROOF = bytes(32)
 
 
 @dataclass(frozen=True)
@@ -36,14 +35,14 @@ class Dataset:
 
     @property
     def root(self) -> bytes:
-        return root(self.slots, self.salt).to_bytes(_WORD, "big")
+        return root(self.slots, self.salt).to_bytes(WORD_BYTES, "big")
 
     def encoded(self) -> bytes:
-        return b"".join(word.to_bytes(_WORD, "big") for word in (self.salt, *(row.packed for row in self.slots)))
+        return b"".join(word.to_bytes(WORD_BYTES, "big") for word in (self.salt, *(row.packed for row in self.slots)))
 
     @classmethod
     def read(cls, data: bytes) -> Dataset:
-        salt, *rows = (int.from_bytes(data[i : i + _WORD], "big") for i in range(0, len(data), _WORD))
+        salt, *rows = words_of_bytes(data)
         return cls(tuple(map(Row.unpack, rows)), salt)
 
 
@@ -87,7 +86,7 @@ class Promises:
 
     def alone(self, s: Snapshot) -> Pledge:
         """A pledge of rows outside a reveal; however often it is tried, the same until it is old."""
-        return self._promise(f"alone:{s.clock.number}:{time.time() // self._longest:.0f}", _NO_PROOF)
+        return self._promise(f"alone:{s.clock.number}:{time.time() // self._longest:.0f}", Pledge().proof_id)
 
     def with_proof(self, number: int, seed: int, proof_id: bytes) -> Pledge:
         """What the reveal of a round pledges: its proof, and the rows of the next one. The first stands for ever."""

@@ -27,6 +27,7 @@ from typing import Any
 
 from fedvol.errors import ProofError
 from fedvol.proofs.reference import INSECURE_LOCAL, PROJECT, reference
+from fedvol.protocol.mask import words_of_bytes
 
 _TARGET = ("-t", "evm")
 _SOLVER = Path(__file__).with_name("witness.cjs")
@@ -95,8 +96,7 @@ class Backend:
         with self._folder({"witness": witness} | ({"vk": vk} if vk else {})) as folder:
             key = ("-k", folder / "vk") if vk else ("--write_vk",)
             done = self._bb("prove", *_TARGET, "-b", program, "-w", folder / "witness", *key, "-o", folder)
-            words = (folder / "public_inputs").read_bytes()
-            inputs = [int.from_bytes(words[i : i + 32]) for i in range(0, len(words), 32)]
+            inputs = words_of_bytes((folder / "public_inputs").read_bytes())
             return Proof((folder / "proof").read_bytes(), inputs, done.seconds, done.peak_memory)
 
     def vk(self, program: Path) -> bytes:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from fedvol.errors import ConfigError
-from fedvol.proofs.reference import IGNITION_POINT2
+from fedvol.proofs.reference import IGNITION, trusted_by
 
 LOCAL_CHAINS = (31337, 1337)
 """The only ones on which a verifier under the insecure local string may judge."""
-
-_CONSTANTS = tuple(coordinate.to_bytes(32, "big").lstrip(b"\0") for pair in IGNITION_POINT2 for coordinate in pair)
 
 
 def require_public(verifier: str, code: bytes) -> None:
@@ -17,7 +15,7 @@ def require_public(verifier: str, code: bytes) -> None:
     Raises:
         ConfigError: it is not there, or there is no code.
     """
-    if not all(constant in code for constant in _CONSTANTS):
+    if trusted_by(code) != IGNITION:
         raise ConfigError(
             f"The verifier at {verifier} is not made from the Ignition reference string.",
             "On a public chain deploy the one that `make circuits` generates for it.",

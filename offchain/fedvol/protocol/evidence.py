@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,8 +25,8 @@ class Pledge:
         data_root: root of the rows that the next round will train on; 32 zero bytes where none are promised.
     """
 
-    proof_id: bytes
-    data_root: bytes
+    proof_id: bytes = bytes(32)
+    data_root: bytes = bytes(32)
 
     @property
     def preimage(self) -> bytes:
@@ -37,7 +36,7 @@ class Pledge:
     @property
     def digest(self) -> bytes:
         """What the chain gets: SHA-256 of the preimage."""
-        return hashlib.sha256(self.preimage).digest()
+        return content_id(self.preimage)
 
     @classmethod
     def read(cls, preimage: bytes) -> Pledge:
@@ -62,7 +61,7 @@ class Evidence:
     self_hash: bytes
     pair_hashes: tuple[bytes, ...]
     ring: tuple[str, ...]
-    before: Pledge = Pledge(bytes(32), bytes(32))
+    before: Pledge = Pledge()
 
     @property
     def tuple(self) -> tuple[Any, ...]:
