@@ -2,20 +2,33 @@
 PYTHON ?= python3
 TAPE ?=
 ROUNDS ?= 5
+MINUTES ?= 5
+SEED ?= 1
 PY = .venv/bin/python
+# Set-up installs packages without bytecode; it is written where a module is first imported, or each of hundreds of
+# processes would compile it again.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup setup-tests demo test test-contracts test-offchain lint gas abi circuits assure lock clean
+.PHONY: setup setup-tests demo soak test test-contracts test-protocol test-node test-attacks test-masked test-faults lint gas abi circuits assure peers lock clean
 
 setup:
-	@$(PYTHON) toolchain/setup.py
+	@$(PYTHON) -m toolchain.setup
 
 setup-tests:
-	@$(PYTHON) toolchain/setup.py --with-test-peers
+	@$(PYTHON) -m toolchain.setup --with-test-peers
 
-demo: setup ## six desks train one surface on a fresh chain; TAPE=file, ROUNDS=n, PROOFS=bounded or trained
-	@$(PY) -m scripts.demo --rounds $(ROUNDS) $(if $(TAPE),--tape $(TAPE)) $(if $(PROOFS),--proofs $(PROOFS))
+demo: setup ## six desks train one surface on a fresh chain; TAPE=file, ROUNDS=n, PROOFS=bounded or trained, KEEP=1 keeps its page up
+	@$(PY) -m scripts.demo --rounds $(ROUNDS) $(if $(TAPE),--tape $(TAPE)) $(if $(PROOFS),--proofs $(PROOFS)) $(if $(KEEP),--keep)
 
-test: lint test-contracts test-offchain ## every test
+soak: setup-tests ## eight nodes while everything goes wrong, then every invariant is checked; MINUTES=n, SEED=n
+	@$(PY) -m scripts.soak --minutes $(MINUTES) --seed $(SEED)
+
+# Three lanes wait for the clocks of real processes; two only compute, and let those go first.
+PYTEST = $(PY) -m pytest -p no:ape_test
+LANE = $(MAKE) --no-print-directory -k
+test: lint ## every test
+	@$(PY) -m toolchain.lanes attacks='$(LANE) test-attacks' masked='$(LANE) test-masked' faults='$(LANE) test-faults' \
+		contracts='nice -n 10 $(LANE) test-contracts test-protocol' node='nice -n 10 $(LANE) test-node'
 
 lint: setup-tests
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check .
@@ -23,8 +36,20 @@ lint: setup-tests
 test-contracts: setup-tests
 	@.venv/bin/ape test
 
-test-offchain: setup-tests
-	@$(PY) -m pytest -p no:ape_test tests --ignore=tests/contracts
+test-protocol: setup-tests
+	@$(PYTEST) tests/protocol tests/proofs tests/market tests/storage
+
+test-node: setup-tests
+	@$(PYTEST) tests/node tests/learning tests/lab tests/cli
+
+test-attacks: setup-tests
+	@$(PYTEST) tests/e2e/test_attacks.py
+
+test-masked: setup-tests
+	@$(PYTEST) tests/e2e/test_masked.py tests/dashboard
+
+test-faults: setup-tests
+	@$(PYTEST) tests/faults tests/e2e --ignore tests/e2e/test_attacks.py --ignore tests/e2e/test_masked.py
 
 gas: setup ## measures gas again, rewrites benchmarks/gas.json and prints it
 	@.venv/bin/ape run gas
@@ -37,6 +62,9 @@ circuits: setup ## compiles the circuits and generates their verifiers; CHECK=1 
 
 assure: setup ## Slither and halmos over the contracts, about two minutes; their own tools come on the first run
 	@$(PY) -m toolchain.assure
+
+peers: ## aggregation, masking and simulation beside Flower and ByzFL, gas beside other contracts; rewrites benchmarks/peers.json and the tables
+	@$(PYTHON) -m toolchain.peers $(if $(PART),"$(PART)")
 
 lock: ## resolves requirements.lock anew (needs uv)
 	@toolchain/lock.sh --upgrade

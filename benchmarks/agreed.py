@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
+from fedvol.lab.federation import Nodes
 from fedvol.lab.replay import report
-from fedvol.lab.replay.federation import Nodes
-from fedvol.lab.replay.replay import BURN
 from fedvol.lab.replay.report import Record
 from fedvol.lab.replay.snapshots import Snapshot, snapshots
+from fedvol.lab.replay.terms import BURN
 from fedvol.lab.replay.walkers import federated
 from fedvol.learning.model import Model, build
 from fedvol.learning.ssvi_mixture import mixture_spec
@@ -37,7 +37,7 @@ def walk(model: Model, found: list[Snapshot], rounds: int, agreed: bool) -> dict
         walker.learn(one)
         record.same.append(walker.vols(one.held))
         record.violations += report.arbitrage(walker)
-    judged = report.judge(record, [one.held for one in found], model.spec.markets, BURN)
+    judged = report.judge(record, found, model.spec.markets, BURN)
     kept = {key: round(judged[key], 4) for key in ("same", "next", "next_index")}
     kept["put_wing"] = round(judged["by"]["same"]["put_wing"], 4)
     kept["worst_snapshot"] = round(float(np.max(judged["error_by_snapshot"][BURN:])), 4)

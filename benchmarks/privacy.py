@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from fedvol.console import table
-from fedvol.lab.replay.federation import Nodes
+from fedvol.lab.federation import Nodes
 from fedvol.learning.evaluate import flat_vol, report
 from fedvol.learning.model import Model, Opening, build
 from fedvol.learning.privacy import UNIT, Privacy, epsilon_spent

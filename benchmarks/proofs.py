@@ -35,7 +35,7 @@ from rich.table import Table  # noqa: E402
 from scripts._anvil import TRANSACTION_GAS_CAP, anvil, rpc  # noqa: E402
 from toolchain import circuits as toolchain  # noqa: E402
 
-from benchmarks.rules import processor  # noqa: E402
+from benchmarks.peers.timing import processor  # noqa: E402
 from fedvol.learning.agreed import opening  # noqa: E402
 from fedvol.learning.model import build  # noqa: E402
 from fedvol.learning.ssvi_mixture import mixture_spec  # noqa: E402

@@ -13,7 +13,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
-from fedvol.lab.replay.federation import Nodes
+from fedvol.lab.federation import Nodes
 from fedvol.lab.replay.report import rmse
 from fedvol.lab.replay.snapshots import Snapshot, snapshots
 from fedvol.lab.replay.walkers import PooledSmiles, Surface, alone, federated, moves

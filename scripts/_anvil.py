@@ -35,7 +35,9 @@ def rpc(url: str, method: str, *params: object) -> object:
 
 
 @contextmanager
-def anvil(*, accounts: int = 20, log: Path | None = None, start: int | None = None) -> Iterator[str]:
+def anvil(
+    *, accounts: int = 20, log: Path | None = None, start: int | None = None, history: int | None = None
+) -> Iterator[str]:
     """Starts Anvil and yields its URL.
 
     It runs without `--steps-tracing`, with which ape starts it: a loop-heavy transaction then takes gigabytes.
@@ -44,6 +46,7 @@ def anvil(*, accounts: int = 20, log: Path | None = None, start: int | None = No
         accounts: funded accounts, of the mnemonic that ape and Anvil share.
         log: where its output goes.
         start: unix seconds of the first block; from there its clock runs as ours does. By default, now.
+        history: blocks whose state it can still be asked for; by default some 4,000, an hour of one a second.
     """
     binary = shutil.which("anvil", path=str(Path(sys.prefix) / "bin")) or shutil.which("anvil")
     if binary is None:
@@ -53,6 +56,7 @@ def anvil(*, accounts: int = 20, log: Path | None = None, start: int | None = No
         binary, "--port", str(port), "--hardfork", HARDFORK, "--accounts", str(accounts),
         "--mnemonic", "test test test test test test test test test test test junk", "--silent",
         *(["--timestamp", str(start)] if start is not None else []),
+        *(["--max-persisted-states", str(history)] if history is not None else []),
     ]  # fmt: skip
     out = log.open("w") if log else subprocess.DEVNULL
     process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)

@@ -20,6 +20,8 @@ from eth_account import Account
 from fedvol.chain.client import abi, connect
 from fedvol.chain.deployment import Deployment
 from fedvol.chain.federation import FederationClient, Snapshot
+from fedvol.console import err
+from fedvol.errors import FedvolError
 from fedvol.node.keystore import address_of
 from scripts._anvil import anvil, rpc
 
@@ -31,12 +33,18 @@ GRACE_S = 10
 
 @dataclass
 class Desk:
-    """One participant: its folder, its tape, its process. `rogue`: what it runs instead of a node."""
+    """One participant: its folder, its tape, its process.
+
+    Attributes:
+        rogue: what it runs instead of a node.
+        environment: what its process does differently from the others.
+    """
 
     name: str
     home: Path
     rogue: list[object] | None = None
     process: subprocess.Popen[bytes] | None = None
+    environment: dict[str, str] = field(default_factory=dict)
 
     @property
     def tape(self) -> Path:
@@ -128,6 +136,7 @@ class Localnet:
         return {
             "FEDVOL_NODE_POLL_SECONDS": "0.5",
             "FEDVOL_NODE_WINDOW_HOURS": str(self.window_hours),
+            "FEDVOL_NODE_STOP_PATIENCE": "1",
             "OMP_NUM_THREADS": "1",
         } | self.environment
 
@@ -136,7 +145,11 @@ class Localnet:
             desk.process = subprocess.Popen(
                 [*(desk.rogue or [BIN / "fedvol", "node", "run"]), "--config", desk.config],
                 cwd=desk.home,
-                env=os.environ | self.secrets(desk) | self.settings() | {"PYTHONPATH": str(ROOT)},
+                env=os.environ
+                | self.secrets(desk)
+                | self.settings()
+                | desk.environment
+                | {"PYTHONPATH": f"{ROOT / 'offchain'}:{ROOT}"},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -184,6 +197,7 @@ def localnet(
     rogues: int = 0,
     changes: dict[str, dict[str, object]] | None = None,
     start: int | None = None,
+    history: int | None = None,
 ) -> Iterator[Localnet]:
     """Starts Anvil, deploys the local plan with ape, and ends every process on the way out, also on Ctrl-C.
 
@@ -193,6 +207,7 @@ def localnet(
         rogues: seats for members beyond those.
         changes: to the plan, section → key → value.
         start: unix seconds at which the chain begins: the end of the tapes, whose options must live on.
+        history: blocks whose state the chain can still be asked for.
     """
     home.mkdir(parents=True, exist_ok=True)
     plan = home / "plan.toml"
@@ -201,7 +216,7 @@ def localnet(
     for section, values in (changes or {}).items():
         content[section] = content.get(section, {}) | values
     plan.write_text(tomli_w.dumps(content))
-    with anvil(log=home / "anvil.log", start=start) as url:
+    with anvil(log=home / "anvil.log", start=start, history=history) as url:
         run(
             [
                 BIN / "ape", "run", "deploy", "--network", "ethereum:local:foundry", "--account", "TEST::0",
@@ -218,6 +233,21 @@ def localnet(
             yield net
         finally:
             net.stop()
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """For a program that runs a federation: a failure becomes one line and its exit code, SIGINT and SIGTERM 130."""
+    for number in (signal.SIGTERM, signal.SIGINT):  # a shell starts background jobs with SIGINT ignored
+        signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    except FedvolError as error:
+        err.print(f"[bold red]error:[/] {error}")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        err.print("stopped; every process has ended")
+        sys.exit(130)
 
 
 def run(command: list[object], env: dict[str, str]) -> str:

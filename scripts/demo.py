@@ -10,10 +10,9 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import signal
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -26,13 +25,14 @@ from rich.table import Table
 from fedvol.chain.federation import Phase, Snapshot
 from fedvol.chain.versions import as_of_version
 from fedvol.commands.quote import read_quote
-from fedvol.console import err, out, table
+from fedvol.console import out, table
 from fedvol.errors import ConfigError, FedvolError
 from fedvol.learning.model import ModelSpec, build
 from fedvol.market.synthetic import desk_of, generate
 from fedvol.market.tape import load_tape
 from scripts._eavesdrop import eavesdrop, tell_masks
-from scripts._localnet import ROOT, Desk, Localnet, localnet
+from scripts._localnet import ROOT, Desk, Localnet, localnet, told
+from scripts._page import Served, dashboard
 from scripts._report import DAY, Judge, forwards, gas_by_kind, newest, plot_smiles, plot_surface
 
 DESKS = 8
@@ -215,6 +215,21 @@ def between_commit_and_reveal(net: Localnet, snapshot: Snapshot) -> Desk | None:
     return None
 
 
+def show_page(net: Localnet) -> AbstractContextManager[Served]:
+    """The federation's page, set against the first desk's own tape."""
+    options = "--storage", net.home / "storage", "--tape", net.desks[0].tape
+    return dashboard(net.url, net.deployments, net.home / "dashboard.log", *options)
+
+
+def keep(net: Localnet, page: str) -> None:
+    """Lets the federation go on until Ctrl-C."""
+    for desk in net.desks:
+        net.start(desk)
+    out.print(f"The federation goes on, and its page stays at {page}/ until Ctrl-C.")
+    while True:
+        time.sleep(1)
+
+
 def read_quotes(net: Localnet, forward: dict[str, float]) -> list[dict[str, object]]:
     """Quotes from the contract, on the feeds' prices."""
     quotes = []
@@ -236,20 +251,13 @@ def main() -> None:
     parser.add_argument("--window-hours", type=float, default=6.0, help="how much of the tape's end is used")
     parser.add_argument("--seed", type=int, default=1, help="of the synthetic market")
     parser.add_argument("--proofs", choices=("bounded", "trained"), help="what every update must prove")
+    parser.add_argument("--keep", action="store_true", help="keep chain, desks and dashboard up afterwards")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "demo")
     options = parser.parse_args()
-    for number in (signal.SIGTERM, signal.SIGINT):  # a shell starts background jobs with SIGINT ignored
-        signal.signal(number, signal.default_int_handler)
-    try:
+    with told():
         if options.rounds < 5:
             raise ConfigError(f"{options.rounds} rounds show too little.", "Use at least 5.")
         demo(options)
-    except FedvolError as error:
-        err.print(f"[bold red]error:[/] {error}")
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        err.print("stopped; every process has ended")
-        sys.exit(130)
 
 
 def demo(options: argparse.Namespace) -> None:
@@ -265,7 +273,10 @@ def demo(options: argparse.Namespace) -> None:
     if options.proofs:
         changes = {"rounds": rounds | PROVING, "bonds": {"demand_bond": str(10**17)}}
         changes["proofs"] = {"kind": options.proofs, "norm": NORM}
-    with localnet(options.out, options.window_hours, len(tapes), changes=changes, start=newest(tapes)) as net:
+    with (
+        localnet(options.out, options.window_hours, len(tapes), changes=changes, start=newest(tapes)) as net,
+        ExitStack() as shown,
+    ):
         spec = ModelSpec.from_json(json.dumps(net.client.deployment.spec))
         judge = Judge(build(spec), tapes, options.window_hours)
         forward = {market: price for market, price in forwards(judge.market).items() if market in spec.markets}
@@ -278,6 +289,9 @@ def demo(options: argparse.Namespace) -> None:
             cheat = net.add_desk("cheat", next(iter(tapes.values())).head(1), [str(part) for part in module])
         # The cheat is one too many for the seats: the first round waits until all have joined.
         net.send("Federation", net.client.federation.address, "pause")
+        page = shown.enter_context(show_page(net)).url if options.keep else None
+        if page:
+            out.print(f"Watch it live at [bold]{page}/[/]")
         net.start(cheat)
         for desk in net.desks:
             net.start(desk)
@@ -293,9 +307,12 @@ def demo(options: argparse.Namespace) -> None:
             plot_smiles(options.out / "smiles.png", net.client, judge, forward)
             first = next(iter(forward))
             plot_surface(options.out / "surface.png", net.client, first, forward[first])
-    summary["wall_s"] = round(time.monotonic() - start, 1)
-    (options.out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
-    tell(summary, options.out)
+        summary["wall_s"] = round(time.monotonic() - start, 1)
+        (options.out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+        tell(summary, options.out)
+        if page:
+            keep(net, page)
+    out.print("`make demo KEEP=1` shows it live on a local page, and keeps the federation going until Ctrl-C.")
 
 
 def summarize(net: Localnet, judge: Judge, show: Show, forward: dict[str, float], rounds: int) -> dict[str, object]:

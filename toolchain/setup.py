@@ -15,7 +15,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from toolchain import chromium
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -54,16 +57,20 @@ def step(name: str, inputs: list[Path | str], work: Callable[[], None]) -> None:
     stamp, key = STAMPS / name.replace(" ", "-"), digest(*inputs)
     if stamp.exists() and stamp.read_text() == key:
         return
-    print(f"  set-up: {name} …", end="", flush=True)
+    print(f"  set-up: {name} …", flush=True)
     start = time.monotonic()
-    try:
-        work()
-    except SetupError:
-        print(" failed")
-        raise
+    work()
     STAMPS.mkdir(parents=True, exist_ok=True)
     stamp.write_text(key)
-    print(f" {time.monotonic() - start:.0f} s")
+    print(f"  set-up: {name}, {time.monotonic() - start:.0f} s", flush=True)
+
+
+def beside(*lanes: Callable[[], None]) -> None:
+    """Lanes of steps that need nothing of each other, at once; the first failure counts when all have ended."""
+    with ThreadPoolExecutor() as pool:
+        running = [pool.submit(lane) for lane in lanes]
+    for lane in running:
+        lane.result()
 
 
 ONLINE = "Check that this machine reaches the Python package index, then run the same make command again."
@@ -80,7 +87,8 @@ def make_venv() -> None:
 
 
 def pip(*arguments: object) -> None:
-    run(BIN / "pip", "install", "--quiet", "--disable-pip-version-check", *arguments, hint=ONLINE)
+    # Bytecode comes with the first use: compiling all of it here takes as long as installing it.
+    run(BIN / "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile", *arguments, hint=ONLINE)
 
 
 def install_python_packages() -> None:
@@ -203,26 +211,55 @@ def make_insecure_reference_string() -> None:
     run(BIN / "python", "-m", "fedvol.proofs.reference", hint="Remove build/reference and run the same command again.")
 
 
+def install_chromium() -> None:
+    """Leaves a browser that the page's tests find, and axe-core."""
+    npm("ci", cwd=chromium.PEER)
+    if chromium.installed():
+        return
+    try:
+        chromium.unpack(BIN / "node")
+    except (chromium.NoBrowser, subprocess.SubprocessError) as error:
+        if os.geteuid() or not shutil.which("apt-get"):
+            raise SetupError(str(error)) from error
+        run("apt-get", "update", hint=chromium.ADVICE)
+        run("apt-get", "install", "--yes", "--no-install-recommends", "chromium", hint=chromium.ADVICE)
+
+
 def setup() -> None:
     if sys.version_info < (3, 11):  # noqa: UP036 - this file is what tells
         raise SetupError(f"Python {platform.python_version()} is too old: run `make PYTHON=python3.11 …` or newer.")
     if (VENV / "pyvenv.cfg").exists() and not (BIN / "python").exists():
         shutil.rmtree(VENV)
     step("virtual environment", [str(ROOT)], make_venv)
+    beside(install_for_python, install_for_node)
+    step("Solidity compiler", [PINS["solc"], ROOT / "toolchain" / "solc.cjs"], install_solc)
+    beside(build_contracts, install_the_rest)
+
+
+def install_for_python() -> None:
     step("Python packages", [LOCK], install_python_packages)
-    step("torch", [LOCK, PINS["torch"]], install_torch)
-    step("fedvol itself", [ROOT / "pyproject.toml"], install_fedvol)
+
+
+def install_for_node() -> None:
     step("Node.js", [LOCK], install_node)
     step("npm packages", [ROOT / "package-lock.json"], install_npm_packages)
     step("Anvil", [PINS["anvil"]], install_anvil)
-    step("Solidity compiler", [PINS["solc"], ROOT / "toolchain" / "solc.cjs"], install_solc)
+
+
+def build_contracts() -> None:
     sources = sorted((ROOT / "contracts").rglob("*.sol"))
     step("contracts", [*sources, ROOT / "ape-config.yaml", ROOT / "package-lock.json"], compile_contracts)
+
+
+def install_the_rest() -> None:
+    step("torch", [LOCK, PINS["torch"]], install_torch)
+    step("fedvol itself", [ROOT / "pyproject.toml"], install_fedvol)
     recipe = [ROOT / "offchain" / "fedvol" / "proofs" / f"{name}.py" for name in ("reference", "ceremony", "bn254")]
     step("INSECURE reference string for tests and demos", [*recipe], make_insecure_reference_string)
     if "--with-test-peers" in sys.argv[1:]:
         peer = ROOT / "tests" / "peers" / "ipfs"
         step("IPFS test server", [peer / "package-lock.json"], lambda: npm("ci", cwd=peer))
+        step("Chromium", [chromium.PEER / "package-lock.json", str(chromium.installed())], install_chromium)
 
 
 if __name__ == "__main__":

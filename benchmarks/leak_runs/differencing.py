@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from fedvol.lab.federation import PLAN_RULE
 from fedvol.lab.leaks.differencing import cluster_sums, cosine, seating, tell_apart
 from fedvol.lab.leaks.scene import Round, secret, send
-from fedvol.lab.replay.federation import PLAN_RULE
 from fedvol.lab.replay.snapshots import Snapshot
 from fedvol.learning.model import Model
 from fedvol.learning.settings import Settings

@@ -7,26 +7,28 @@ import sys
 import typer
 
 from fedvol import __version__
-from fedvol.commands import audit, ceremony, federation, lab, market, node, proofs, quote
+from fedvol.commands import audit, ceremony, dashboard, federation, lab, market, node, proofs, quote, stake
 from fedvol.console import err
-from fedvol.errors import FedvolError
+from fedvol.errors import EXIT_CODES, FedvolError
 
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Train one volatility surface together with other desks; no tape ever leaves its machine.\n\n"
     "A first look: `fedvol market inspect TAPE` says what is in your tape. Then `fedvol node init`, "
-    "`fedvol node run`.\n\nExit codes: 0 well, 1 failed, 2 bad command line or configuration, 3 key file, "
-    "4 tape, 5 storage, 6 chain, 7 bad numbers; 8, 9, 10 an audit that found a fault, missing bytes, or what it "
-    "cannot check; 11 privacy budget spent, 12 reference string, 13 proof.",
+    "`fedvol node check`, `fedvol node run`.\n\nExit codes: "
+    + "; ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items())
+    + ".",
 )
 app.add_typer(node.app, name="node")
+app.add_typer(stake.app, name="stake")
 app.add_typer(federation.app, name="federation")
 app.add_typer(market.app, name="market")
 app.add_typer(lab.app, name="lab")
 app.add_typer(ceremony.app, name="ceremony")
 app.command("quote")(quote.quote)
 app.command("audit")(audit.audit)
+app.command("dashboard")(dashboard.dashboard)
 app.command("prove")(proofs.prove)
 app.command("verify")(proofs.verify)
 

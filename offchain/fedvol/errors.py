@@ -2,6 +2,27 @@
 
 from __future__ import annotations
 
+EXIT_CODES = {
+    0: "stopped as asked",
+    1: "failed otherwise",
+    2: "command line, configuration",
+    3: "key file, password; a key in use by another process",
+    4: "tape",
+    5: "storage",
+    6: "chain: endpoint, chain id, contracts, funds",
+    7: "numbers that the protocol cannot carry",
+    8: "`fedvol audit`, `fedvol verify`: a fault",
+    9: "`fedvol audit`: missing bytes",
+    10: "`fedvol audit`: not all can be checked",
+    11: "the privacy budget is spent",
+    12: "with proofs and in `fedvol ceremony`: a reference string that is missing or not what it says",
+    13: "a proof cannot be made: a prover is missing or fails",
+    14: "journal: damaged, in use by another process, or its disk is full",
+    130: "Ctrl-C before the daemon had started, or twice",
+    143: "SIGTERM a second time: ended at once",
+}
+"""What a process ends with. docs/operating.md has the same table, and a test holds both to the classes below."""
+
 
 class FedvolError(Exception):
     """A failure that the user can act on.
@@ -20,6 +41,10 @@ class FedvolError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}"
+
+    def __reduce__(self) -> tuple[type[FedvolError], tuple[str, str]]:
+        # An exception is unpickled from what its base class was given; without this, none gets out of a process pool.
+        return type(self), (self.message, self.hint)
 
 
 class ConfigError(FedvolError):

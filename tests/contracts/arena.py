@@ -392,3 +392,19 @@ def nodes(accounts: Any) -> list[Any]:
 @pytest.fixture
 def stranger(accounts: Any) -> Any:
     return accounts[19]
+
+
+@pytest.fixture
+def cold(accounts: Any) -> Any:
+    """A withdrawal address: a key that never lies on a node's machine."""
+    return accounts[10]
+
+
+@pytest.fixture
+def own_vault(project: Any, joined: Arena, accounts: Any) -> Any:
+    """A vault not yet set up, so that a test can be its federation: an ERC-1167 clone of the implementation."""
+    owner, code = accounts[0], joined.factory.vaultCode()
+    data = "0x3d602d80600a3d3981f3363d3d373d3d3d363d73" + code[2:] + "5af43d82803e903d91602b57fd5bf3"
+    create = owner.provider.network.ecosystem.create_transaction
+    receipt = owner.call(create(data=data, sender=owner, chain_id=owner.provider.chain_id))
+    return project.StakeVault.at(receipt.contract_address)

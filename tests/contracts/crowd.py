@@ -131,7 +131,7 @@ def measure_round(crowd: Crowd) -> dict[str, int]:
     vectors = crowd.vectors(members)
     gas["dispute_chunk"] = send(founder, settlement.dispute, wrong, vectors, 0, 3)
     crowd.wallets.fund(members[1], BOND)
-    send(members[1], crowd.arena.vault.topUp, BOND)
+    send(members[1], crowd.arena.vault.fund, members[1], BOND)
     crowd.propose(members[1], right)
     gas["settle_instant"] = crowd.settle(right, crowd.weights)
 

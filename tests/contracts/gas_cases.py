@@ -143,7 +143,21 @@ def measure(project: Any, chain: Any, accounts: Any) -> dict[str, int]:
     gas |= gas_masked.measure(project, chain, parts, [accounts[i] for i in (5, 6, 7, 8, 9, 11, 12, 13)])
     harness = founder.deploy(project.MaskHarness)
     gas["poseidon2"] = int(harness.gasOfPermutations(2)[0]) - int(harness.gasOfPermutations(1)[0])
-    return dict(sorted((gas | pricing_gas.measure(project, chain, accounts)).items()))
+    gas |= pricing_gas.measure(project, chain, accounts)
+    return dict(sorted((gas | measure_stake(arena, nodes[1], accounts[4], accounts[10])).items()))
+
+
+def measure_stake(arena: Arena, node: Any, heir: Any, cold: Any) -> dict[str, int]:
+    """Gas of what a withdrawal address does: of a member's, and of the node that follows it."""
+    vault, gas = arena.vault, {}
+    vault.nameWithdrawal(cold, sender=heir)
+    gas["name_withdrawal"] = vault.nameWithdrawal(cold, sender=node).gas_used
+    arena.fund(cold)
+    gas["fund"] = vault.fund(node, BOND, sender=cold).gas_used
+    arena.federation.exit(sender=node)
+    arena.federation.settleExits(1, sender=arena.founder)
+    gas["rotate"] = vault.rotate(node, heir, sender=cold).gas_used
+    return gas
 
 
 def code_sizes(project: Any) -> dict[str, int]:

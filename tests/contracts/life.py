@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from tests.contracts.arena import BOND, PARAMS, PHASES, WEIGHTS, Arena
 from tests.contracts.ledger import Ledger
+from tests.contracts.stakes import Stakes
 from tests.contracts.wallets import Reverted, Wallets
 
 from fedvol.protocol import commitment as twin
@@ -23,18 +24,18 @@ NO_ANNEX = bytes(32)
 WORDS = WEIGHTS // 8
 
 
-class Life:
+class Life(Stakes):
     """The first two desks are honest: they meet their duties in time. The others do what the dice say."""
 
     def __init__(self, arena: Arena, seed: int, done: Counter[str]) -> None:
         self.arena, self.dice, self.done = arena, random.Random(seed), done
-        desks = self.desks = ["0x" + hashlib.sha256(b"%d %d" % (seed, i)).hexdigest()[:40] for i in range(8)]
-        self.honest = desks[:2]
+        self.seed_of_life, self.desks = seed, []
         self.wallets = Wallets(arena)
-        self.ledger = Ledger(desks, FUNDS)
-        for desk in desks:
-            self.wallets.rpc("anvil_setBalance", [desk, hex(10**20)])
-            self.wallets.fund(desk, FUNDS)
+        self.ledger = Ledger([], FUNDS)
+        for _ in range(8):
+            self.add_desk()
+        self.honest = self.desks[:2]
+        self.begin_stakes()
         self.burned_before = arena.token.balanceOf(DEAD)
         self.committed: dict[str, int] = {}  # desk -> round
         self.revealed: dict[str, int] = {}
@@ -45,6 +46,13 @@ class Life:
         self.unpaid: dict[str, tuple[str, int]] = {}  # those whose bond the contract still holds
         self.model, self.paused = arena.genesis, False
         self.refresh()
+
+    def add_desk(self) -> None:
+        desk = "0x" + hashlib.sha256(b"%d %d" % (self.seed_of_life, len(self.desks))).hexdigest()[:40]
+        self.desks.append(desk)
+        self.ledger.add(desk, FUNDS)
+        self.wallets.rpc("anvil_setBalance", [desk, hex(10**20)])
+        self.wallets.fund(desk, FUNDS)
 
     # ------------------------------------------------------------------ what is so
 
@@ -107,11 +115,13 @@ class Life:
 
     # ------------------------------------------------------------------ time
 
+    def now(self) -> int:
+        return int(self.wallets.rpc("eth_getBlockByNumber", ["latest", False])["timestamp"], 16)
+
     def wait(self, seconds: int) -> None:
         """Time passes from one phase's end to the next, so that the honest have each phase to act in."""
         while seconds > 0:
-            (block,) = [self.wallets.rpc("eth_getBlockByNumber", ["latest", False])]
-            left = self.ends_at - int(block["timestamp"], 16)
+            left = self.ends_at - self.now()
             hop = min(seconds, left) if left > 0 else seconds
             self.wallets.wait(hop)
             seconds -= hop
@@ -148,6 +158,7 @@ class Life:
     def join(self, desk: str, _: str) -> None:
         amount = self.dice.choice([max(self.params["bond"] - self.ledger.bond[desk], 0), BOND, 4 * BOND, 5])
         self.wallets.send(desk, self.arena.federation.join, amount)
+        assert desk not in self.retired, "a retired key came back"
         self.ledger.pay_in(desk, amount)
 
     def exit(self, desk: str, _: str) -> None:
@@ -292,25 +303,10 @@ class Life:
         assert once not in self.reported, "penalised twice"
         assert target not in self.honest, "an honest desk was penalised"
         self.reported.add(once)
-        self.ledger.penalise(target, halves, self.params, beneficiary)
-
-    def withdraw(self, desk: str, _: str) -> None:
-        if self.phase in ("Void", "Final"):
-            self.wait(self.dice.choice([0, PARAMS["unbonding"]]))
-        self.wallets.send(desk, self.arena.vault.withdraw, desk)
-        self.ledger.withdraw(desk)
-
-    def claim(self, desk: str, _: str) -> None:
-        self.wallets.send(desk, self.arena.vault.claim)
-        self.ledger.claim(desk)
+        self.ledger.penalise(target, self.payer(target), halves, self.params, beneficiary)
 
     def claim_wei(self, desk: str, _: str) -> None:
         self.wallets.send(desk, self.arena.duties.claim)
-
-    def top_up(self, desk: str, _: str) -> None:
-        amount = self.dice.randrange(1, 2 * BOND)
-        self.wallets.send(desk, self.arena.vault.topUp, amount)
-        self.ledger.pay_in(desk, amount)
 
     def pause(self, *_: str) -> None:
         self.wallets.send(self.arena.guardian.address, self.arena.federation.pause)

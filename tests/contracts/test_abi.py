@@ -1,4 +1,4 @@
-"""The interfaces that the off-chain package carries are those of the contracts as they are."""
+"""What the off-chain package carries of the contracts is what they are."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ import pytest
 from scripts import abi
 
 
-@pytest.mark.parametrize("name", abi.NAMES)
-def test_abi_snapshot_is_current(name):
-    assert (abi.FOLDER / f"{name}.json").read_text() == abi.current(name), "run `make abi` and commit the result"
+@pytest.mark.parametrize("file", abi.FILES)
+def test_abi_snapshot_is_current(file):
+    assert (abi.FOLDER / file).read_text() == abi.current(file), "run `make abi` and commit the result"

@@ -19,13 +19,19 @@ USUAL = {
     "Reveal": ["reveal"] * 3 + ["absence", "absence", "wait_short", "wait_long"],
     "Availability": ["demand", "demand", "demand", "answer", "answer", "absence", "silence", "silence"]
     + ["wait_short"] * 4,
-    "Propose": ["propose"] * 3 + ["silence", "absence", "unanswered", "unanswered", "top_up"] + ["wait_short"] * 2,
+    "Propose": ["propose"] * 3 + ["silence", "absence", "unanswered", "unanswered", "fund"] + ["wait_short"] * 2,
     "Challenge": ["dispute"] * 4 + ["settle"] * 3 + ["silence", "absence", "unanswered", "wait_long"],
-    "Final": ["publish"] * 3 + ["open"] * 4 + ["unpause", "unpause", "join", "settle_exits", "withdraw", "claim_wei"],
-    "Void": ["open"] * 3 + ["silence", "absence", "unanswered", "unpause", "settle_exits", "join", "withdraw"],
+    "Final": ["publish"] * 3
+    + ["open"] * 4
+    + ["unpause", "unpause", "join", "settle_exits", "withdraw", "claim_wei", "rotate"],
+    "Void": ["open"] * 3
+    + ["silence", "absence", "unanswered", "unpause", "settle_exits", "join", "withdraw", "rotate"],
     "Settle": ["wait_short"],
 }
-ANYWHERE = {"pause", "unpause", "schedule", "exit", "unanswered", "claim", "claim_wei", "top_up", "pledge"}
+ANYWHERE = {
+    "pause", "unpause", "schedule", "exit", "unanswered", "claim", "claim_wei", "fund", "pledge",
+    "name_withdrawal", "hand_on_withdrawal", "retire", "rotate",
+}  # fmt: skip
 EVERYTHING = sorted({action for actions in USUAL.values() for action in actions} | ANYWHERE)
 BY_MANY = ("join", "commit", "reveal", "propose")
 
@@ -94,6 +100,13 @@ class Watch:
         assert [r[0] for r in records] == [ledger.faults[d] for d in desks]
         for desk in self.life.honest:
             assert ledger.purse[desk] + ledger.bond[desk] + ledger.reward[desk] >= FUNDS, "an honest desk lost"
+
+        payees = self.life.wallets.read(*((vault.payeeOf, d) for d in desks))
+        assert [p[0] for p in payees] == [int(ledger.payee[d], 16) for d in desks]
+        rotations = self.life.wallets.read(*((vault.rotationOf, d) for d in desks))
+        heirs = {d: int(to, 16) for d, (to, _) in self.life.moved.items()}
+        expected = [(d in self.life.retired, heirs.get(d, 0)) for d in desks]
+        assert [(bool(r[0]), r[1]) for r in rotations] == expected, "a key came back, or a bond went elsewhere"
 
         listed = page[2:]
         assert len(set(listed)) == len(listed) == sum(counts)

@@ -20,7 +20,7 @@ def overturn(arena, trio, by):
 
 def raise_bond(arena, node, amount):
     arena.fund(node, amount)
-    arena.vault.topUp(amount, sender=node)
+    arena.vault.fund(node, amount, sender=node)
 
 
 def test_overturn_event_and_state_succeeds(revealed, trio, stranger):
@@ -32,7 +32,7 @@ def test_overturn_event_and_state_succeeds(revealed, trio, stranger):
     proposal = revealed.federation.proposal()
     assert (int(proposal.proposer, 16), int.from_bytes(proposal.contentId), int(proposal.failures)) == (0, 0, 1)
     assert revealed.token.balanceOf(BURNED) - burned == BOND // 2
-    revealed.vault.claim(sender=stranger)
+    revealed.vault.claim(stranger, sender=stranger)
     assert revealed.token.balanceOf(stranger) == BOND // 2
 
 

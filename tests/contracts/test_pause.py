@@ -50,6 +50,6 @@ def test_pause_lets_the_round_and_every_exit_finish_succeeds(joined, nodes, stra
     joined.pass_time(PARAMS["unbonding"])
     for node in [*nodes, stranger]:
         vault.withdraw(node, sender=node)
-    vault.claim(sender=stranger)
+    vault.claim(stranger, sender=stranger)
     assert joined.token.balanceOf(vault) == 0
     assert int(joined.registry.current().version) == 2

@@ -119,7 +119,7 @@ def test_propose_bond_too_small_reverts(joined, nodes):
     with ape.reverts(joined.federation.BondTooSmall, error_inputs={"given": BOND - missing, "needed": BOND}):
         joined.federation.propose(joined.model(), 0, sender=nodes[0])
     joined.fund(nodes[0], missing)
-    joined.vault.topUp(missing, sender=nodes[0])
+    joined.vault.fund(nodes[0], missing, sender=nodes[0])
     joined.federation.propose(joined.model(), 0, sender=nodes[0])
 
 

@@ -36,7 +36,7 @@ def test_report_silence_half_burned_half_to_the_reporter_succeeds(silenced, node
     assert bond(silenced, nodes[0]) == BOND - PENALTY
     assert silenced.token.balanceOf(BURNED) - burned == PENALTY // 2
     assert silenced.vault.claimable(stranger) == PENALTY // 2
-    silenced.vault.claim(sender=stranger)
+    silenced.vault.claim(stranger, sender=stranger)
     assert silenced.token.balanceOf(stranger) == PENALTY // 2
     assert int(silenced.duties.recordOf(nodes[0]).faults) == 1
     assert int(silenced.federation.ballotOf(nodes[0]).state) == 3

@@ -74,7 +74,7 @@ def test_settle_starts_anew_after_an_overturn_succeeds(revealed, trio, nodes, st
     revealed.pass_settling()
     honest = next(n for n in trio if n.address != liar)
     revealed.fund(honest, BOND)
-    revealed.vault.topUp(BOND, sender=honest)
+    revealed.vault.fund(honest, BOND, sender=honest)
     worse = revealed.aggregate(trio, {0: 1})
     revealed.federation.propose(worse, 0, sender=honest)
     with ape.reverts(revealed.settlement.ProposalWrong, error_inputs={"word": 0}):

@@ -162,7 +162,7 @@ def test_dispute_masked_claim_against_a_good_cluster_succeeds(make_masked, eight
         arena.pass_settling()
         richest = next(n for n in eight if arena.bond(n))
         arena.fund(richest, 8 * BOND)
-        arena.vault.topUp(8 * BOND, sender=richest)
+        arena.vault.fund(richest, 8 * BOND, sender=richest)
         eight = [richest, *(n for n in eight if n != richest)]
     assert arena.phase == "Void"
 

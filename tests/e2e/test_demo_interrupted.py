@@ -31,10 +31,11 @@ def children_of(pid: int) -> set[int]:
     return found
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_every_process_ends(tmp_path: Path, how: signal.Signals) -> None:
+@pytest.mark.parametrize(("how", "options"), [(signal.SIGINT, ["--keep"]), (signal.SIGTERM, [])])
+def test_every_process_ends(tmp_path: Path, how: signal.Signals, options: list[str]) -> None:
+    """With --keep there is a page too."""
     demo = subprocess.Popen(
-        [sys.executable, "-m", "scripts.demo", "--out", tmp_path / "demo"],
+        [sys.executable, "-m", "scripts.demo", "--out", tmp_path / "demo", *options],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -47,11 +48,12 @@ def test_every_process_ends(tmp_path: Path, how: signal.Signals) -> None:
             assert time.monotonic() < deadline
             time.sleep(0.5)
         family = children_of(demo.pid)
-        assert len(family) >= 7  # six desks and Anvil
+        assert len(family) >= 7 + len(options)  # six desks and Anvil
     finally:
         os.kill(demo.pid, how)
         output, _ = demo.communicate(timeout=40)
     assert demo.returncode == 130, output
+    assert ("Watch it live at http://127.0.0.1:" in output) == bool(options)
     assert "Traceback" not in output
     assert not running(str(tmp_path))
     for pid in family:

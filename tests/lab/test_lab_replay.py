@@ -14,10 +14,11 @@ from typer.testing import CliRunner
 
 from fedvol.cli import app
 from fedvol.errors import TapeError
+from fedvol.lab.federation import PLAN_RULE, Nodes
 from fedvol.lab.replay.baselines import Smiles
-from fedvol.lab.replay.federation import PLAN_RULE, Nodes
-from fedvol.lab.replay.replay import BURN, METHODS, Plan, clusters, replay
+from fedvol.lab.replay.replay import OTHERS, replay
 from fedvol.lab.replay.snapshots import snapshots
+from fedvol.lab.replay.terms import BURN, MASKED, PLAIN, Plan, clusters
 from fedvol.learning.model import Opening, build
 from fedvol.learning.rows import Rows
 from fedvol.learning.ssvi_mixture import mixture_spec
@@ -40,11 +41,10 @@ def tape(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_synthetic_tape_is_replayed_and_written(tape, tmp_path):
-    out = tmp_path / "report.json"
-    done = CliRunner().invoke(app, ["lab", "replay", "--tape", str(tape), "--json", str(out), "--workers", "1"])
+    done = CliRunner().invoke(app, ["lab", "replay", "--tape", str(tape), "--out", str(tmp_path), "--workers", "1"])
     assert done.exit_code == 0, done.output
-    report = json.loads(out.read_text())
-    assert set(report["methods"]) == {*METHODS, "local_mean"}
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert set(report["methods"]) == {PLAIN, MASKED, *OTHERS, "local_mean"}
     for entry in report["methods"].values():
         assert set(entry) >= SHOWN
         assert entry["n"] > 0

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import doctest
 import itertools
-import json
-import os
-import runpy
 from collections.abc import Callable
-from pathlib import Path
-from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -21,7 +16,6 @@ from fedvol.errors import FedvolError
 from fedvol.lab import rules
 from fedvol.lab.selection import middle_sum, pairwise_network
 
-BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "rules.py"
 SHAPES = st.tuples(st.integers(1, 40), st.integers(1, 5))
 FLOATS = {np.float32: st.floats(width=32), np.float64: st.floats()}
 UPDATES = st.sampled_from([np.float32, np.float64]).flatmap(
@@ -217,12 +211,3 @@ def test_krum_refuses_what_float64_cannot_square() -> None:
 def test_what_cannot_be_combined_is_refused(call: Callable, message: str) -> None:
     with pytest.raises(FedvolError, match=message):
         call()
-
-
-def test_benchmarks_readme_shows_the_committed_figures() -> None:
-    # The benchmark asks for one thread before numpy starts; processes of other tests shall not inherit that.
-    with patch.dict(os.environ):
-        benchmark = runpy.run_path(str(BENCHMARK))
-    figures = json.loads(benchmark["RESULT"].read_text())["kept"]["cpu_milliseconds"]
-    assert figures.keys() == benchmark["TARGETS"].keys()
-    assert benchmark["table"](figures) in BENCHMARK.with_name("README.md").read_text()

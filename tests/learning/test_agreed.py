@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fedvol.errors import ConfigError
-from fedvol.lab.replay.federation import PLAN_RULE, Nodes
+from fedvol.lab.federation import PLAN_RULE, Nodes
 from fedvol.learning import agreed
 from fedvol.learning.model import build
 from fedvol.learning.rows import Rows, rows_from_tape

@@ -7,8 +7,11 @@ import json
 import numpy as np
 import pytest
 
+from fedvol.learning.arbitrage import violations
 from fedvol.learning.evaluate import flat_vol, report
+from fedvol.learning.model import build
 from fedvol.learning.rows import Rows
+from fedvol.learning.ssvi_mixture import mixture_spec
 
 
 def rows() -> Rows:
@@ -37,3 +40,23 @@ def test_groups_and_units():
 
 def test_flat_vol_is_the_weighted_mean():
     assert flat_vol(rows()) == pytest.approx((0.5 + 0.2 + 0.3 + 0.5) / 3)
+
+
+def test_arbitrage_is_found_where_there_is_some(monkeypatch: pytest.MonkeyPatch):
+    model, as_of = build(mixture_spec()), 1_772_452_800
+    weights = model.spec.to_float(model.initial_weights())
+    assert violations(model, weights, as_of) == {"calendar": 0, "butterfly": 0, "undefined": 0}
+    honest = model.implied_vol
+
+    def falls(w, t, market, k, expiry):
+        return honest(w, t, market, k, expiry) / np.sqrt(np.maximum((expiry - t) / 3e6, 1.0))
+
+    def dents(w, t, market, k, expiry):
+        return honest(w, t, market, k, expiry) * (1 + 0.2 * (np.abs(k - 0.1) < 0.02))
+
+    def is_nothing(w, t, market, k, expiry):
+        return np.where(k > 0.5, np.nan, honest(w, t, market, k, expiry))
+
+    for kind, wrong in (("calendar", falls), ("butterfly", dents), ("undefined", is_nothing)):
+        monkeypatch.setattr(model, "implied_vol", wrong)
+        assert violations(model, weights, as_of)[kind] > 0

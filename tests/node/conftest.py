@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,10 @@ def chain(chain_url: str) -> Iterator[Web3]:
 
 @pytest.fixture
 def deploy(chain: Web3, artefacts: dict[str, Any]) -> Callable[..., Contract]:
+    return deployer(chain, artefacts)
+
+
+def deployer(chain: Web3, artefacts: dict[str, Any]) -> Callable[..., Contract]:
     def deploy_one(name: str, *arguments: object) -> Contract:
         kind = artefacts[name]
         factory = chain.eth.contract(abi=kind["abi"], bytecode=kind["deploymentBytecode"]["bytecode"])
@@ -151,7 +155,11 @@ class Lab:
 @pytest.fixture
 def tape(chain: Web3, tmp_path: Path) -> Path:
     """It ends when the chain begins."""
-    path = tmp_path / "tape.parquet"
+    return tape_of(chain, tmp_path)
+
+
+def tape_of(chain: Web3, folder: Path) -> Path:
+    path = folder / "tape.parquet"
     now = chain.eth.get_block("latest")["timestamp"]
     write_parquet(generate(seed=3, hours=6, snapshots=2, end_ms=1000 * now), path)
     return path
@@ -181,6 +189,21 @@ def lab(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Lab]:
     monkeypatch.setenv("FEDVOL_PASSWORD", PASSWORD)
+    with found(chain, chain_url, deploy, tape, tmp_path, rounds, proofs) as lab:
+        yield lab
+
+
+@contextmanager
+def found(
+    chain: Web3,
+    url: str,
+    deploy: Callable[..., Contract],
+    tape: Path,
+    folder: Path,
+    rounds: dict[str, Any],
+    proofs: tuple[str, int, int, int] = (NOWHERE, 0, 0, 0),
+) -> Iterator[Lab]:
+    """A federation, whose nodes are closed on the way out. `rounds`: changes to `PARAMS`."""
     founder = chain.eth.accounts[0]
     spec = mixture_spec()
     token = deploy("BondToken", founder)
@@ -221,6 +244,6 @@ def lab(
         block=receipt["blockNumber"],
         spec=json.loads(spec.to_json()),
     )
-    deployment.save(tmp_path / "deployments.json")
+    deployment.save(folder / "deployments.json")
     with ExitStack() as opened:
-        yield Lab(chain_url, FederationClient(chain, deployment), tmp_path, tape, opened)
+        yield Lab(url, FederationClient(chain, deployment), folder, tape, opened)

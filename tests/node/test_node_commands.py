@@ -121,10 +121,10 @@ def test_a_slow_rpc_is_told_from_a_dead_one(lab: Lab, tmp_path: Path, monkeypatc
 
     server = HTTPServer(("127.0.0.1", 0), Slow)
     Thread(target=server.serve_forever, daemon=True).start()
-    from fedvol.node import daemon
+    from fedvol.node import parts
 
-    patient = daemon.connect
-    monkeypatch.setattr(daemon, "connect", lambda url, chain_id: patient(url, chain_id, timeout=0.5))
+    patient = parts.connect
+    monkeypatch.setattr(parts, "connect", lambda url, chain_id: patient(url, chain_id, timeout=0.5))
     error = failure(write(lab.config(1), tmp_path, rpc=f"http://127.0.0.1:{server.server_port}"))
     server.shutdown()
     assert "did not answer within 0.5 s" in str(error)

@@ -57,6 +57,7 @@ def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.
         ("[training]\nstep = 1\n", {}, ("unknown key 'training.step'", "steps")),
         ("[training]\nsteps = 1.5\n", {}, ("training.steps", "1.5")),
         ("[training]\nclip = -1.0\n", {}, ("clip", "-1.0")),
+        ("", {"withdrawal": "0x" + "ab" * 20}, ("withdrawal", "checksum")),
         ("", {"rpc": None}, ("'rpc' is missing", "FEDVOL_NODE_RPC")),
         ("", {"rpc": "ws://x"}, ("rpc", "http://", "ws://x")),
         ("", {"poll_seconds": "soon"}, ("poll_seconds", "soon")),
@@ -155,6 +156,7 @@ def test_init_writes_a_configuration_that_loads(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("FEDVOL_PASSWORD", PASSWORD)
     monkeypatch.setenv("FEDVOL_PRIVATE_KEY", key_of(3))
     arguments = ["node", "init", "--tape", "t.csv", "--import-key", "--desk", 'a "quoted" desk']
+    arguments += ["--rpc", "http://127.0.0.1:8545", "--deployments", "d.json", "--storage", "storage"]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     assert Account.from_key(key_of(3)).address in result.output

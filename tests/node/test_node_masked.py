@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 import fedvol.node.acts as acts
-from fedvol.chain.federation import Phase
+from fedvol.chain.federation import VEILED, Phase
 from fedvol.node.audit import audit, exit_code
 from fedvol.node.daemon import Node
 from fedvol.node.decide import Act, Action
@@ -160,7 +161,7 @@ def test_a_node_opens_for_one_set_of_survivors_only(lab: Lab, nodes: list[Node])
 
 
 def node_seat(lab: Lab, node: Node) -> int:
-    return lab.client.seat(address(node), head(lab))
+    return lab.client.seats([address(node)], head(lab))[address(node)]
 
 
 def test_the_survivors_must_be_deep_enough(lab: Lab) -> None:
@@ -246,3 +247,34 @@ def test_a_peer_that_masks_with_a_wrong_key_voids_its_cluster_and_is_counted(
     findings = audit(lab.client, open_storage(str(lab.folder / "storage")), 1)
     assert exit_code(findings) == 0
     assert any("somebody masked wrongly" in f.what for f in findings)
+
+
+def test_who_did_not_unmask_still_keeps_its_vector_pinned(lab: Lab, nodes: list[Node]) -> None:
+    to_unmask(lab, nodes)
+    late = address(nodes[3])
+    lab.cycle(*nodes[:3], until=lambda: lab.client.snapshot(late).node.ballot_state == VEILED)
+    (name,) = [r.content_id for r in lab.client.reveals(1, head(lab)) if r.node == late]
+    storage = open_storage(str(lab.folder / "storage"))
+    (held,) = (lab.folder / "storage").rglob(f"*{name.hex()}*")
+    held.chmod(0o600)
+    held.unlink()
+    assert not storage.has(name)
+    nodes[3].cycle()
+    deadline = time.monotonic() + 10
+    while not storage.has(name):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_vector_lost_while_its_node_was_away_is_pinned_again_in_the_next_round(lab: Lab, nodes: list[Node]) -> None:
+    lab.cycle(*nodes, until=lambda: lab.client.snapshot().phase == Phase.CHALLENGE, seconds=2)
+    late = nodes[3]
+    (name,) = [r.content_id for r in lab.client.reveals(1, head(lab)) if r.node == address(late)]
+    lab.cycle(*nodes[:3], until=lambda: lab.version == 2)
+    storage = open_storage(str(lab.folder / "storage"))
+    (held,) = (lab.folder / "storage").rglob(f"*{name.hex()}*")
+    held.chmod(0o600)
+    held.unlink()
+    assert not storage.has(name)
+    lab.cycle(*nodes, until=lambda: lab.version == 3, seconds=2)
+    assert storage.has(name)

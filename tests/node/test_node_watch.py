@@ -42,7 +42,8 @@ def lead_first(lab: Lab, nodes: list[Node]) -> list[Node]:
 
 
 def unpin(lab: Lab, node: Node) -> bytes:
-    """Takes a node's revealed bytes out of storage."""
+    """Takes a node's revealed bytes out of storage, and keeps it from noticing."""
+    node._pins.keep = lambda *_: None
     reveals = lab.client.reveals(lab.round, lab.client.snapshot().block)
     reveal = next(r for r in reveals if r.node == node._account.address)
     storage = open_storage(str(lab.folder / "storage"))
@@ -74,13 +75,19 @@ def off_by_one(weights: list[int]) -> None:
     weights[17] += 1
 
 
-def test_a_proposal_wrong_by_one_unit_is_overturned_and_pays_its_accuser(lab: Lab) -> None:
+def overturned(lab: Lab) -> tuple[Node, list[Node]]:
+    """(who proposed a wrong model and was caught, the honest rest), in round 1."""
     nodes = [lab.node(i) for i in (1, 2, 3, 4)]
     until_revealed(lab, *nodes)
     liar, *honest = lead_first(lab, nodes)
     until_phase(lab, *honest, phase=Phase.PROPOSE)
     propose_wrong(lab, liar, off_by_one)
     lab.cycle(*honest, until=lambda: lab.client.snapshot().proposal.failures == 1, seconds=1)
+    return liar, honest
+
+
+def test_a_proposal_wrong_by_one_unit_is_overturned_and_pays_its_accuser(lab: Lab) -> None:
+    liar, honest = overturned(lab)
     (won,) = lab.client.events("Disproved", lab.client.snapshot().block, lab.client.settlement)
     assert won["args"]["word"] == 2
     assert won["args"]["taken"] == BOND
@@ -106,7 +113,7 @@ def test_after_three_wrong_proposals_a_round_is_void_and_nobody_tops_up_a_lost_b
             extra, me = BOND * (2**failures - 1), liar._account.address
             mint(lab, liar, extra)
             send(lab, lab.client.token.functions.approve(lab.client.vault.address, extra), me)
-            send(lab, lab.client.vault.functions.topUp(extra), me)
+            send(lab, lab.client.vault.functions.fund(me, extra), me)
         propose_wrong(lab, liar, off_by_one)
         lab.cycle(watcher, until=lambda n=failures: lab.client.snapshot().proposal.failures == n + 1, seconds=2)
     assert lab.client.snapshot().phase == Phase.VOID
@@ -155,7 +162,7 @@ def test_bytes_that_stay_away_drop_their_node_and_the_round_is_final_without_it(
     assert bond(lab, gone) == BOND - 2 * PENALTY
     address = gone._account.address
     assert lab.client.ballots([address], lab.client.snapshot().block)[address].state == DROPPED
-    assert lab.client.demand_of(address, lab.client.snapshot().block)[2] == 0
+    assert lab.client.demands([address], lab.client.snapshot().block)[address][2] == 0
 
 
 def test_bytes_of_a_wrong_length_drop_their_node(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,6 +260,6 @@ def test_who_withheld_bytes_in_a_past_round_is_reported_and_the_bond_comes_back(
     demander = next(n for n in nodes if n._account.address == made["args"]["by"])
     for _ in range(2):
         demander.cycle()
-    assert lab.client.demand_of(gone._account.address, lab.client.snapshot().block)[2] == 0
+    assert lab.client.demands([gone._account.address], lab.client.snapshot().block)[gone._account.address][2] == 0
     held = lab.client.claimable(demander._account.address, lab.client.snapshot().block)
     assert held == (PARAMS["silencePenalty"], PARAMS["demandBond"])

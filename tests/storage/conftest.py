@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from faulty_proxy import FaultyProxy, faulty_proxy
-from ipfs_peer import ipfs_peer
+from scripts._faults import FaultyProxy, faulty_proxy
+from scripts._ipfs import ipfs_peer
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from itertools import repeat
 
 import httpx
 import pytest
-from faulty_proxy import FaultyProxy
+from scripts._faults import FaultyProxy
 
 from fedvol.errors import StorageError
 from fedvol.storage import MAX_OBJECT_BYTES, Ipfs, open_storage

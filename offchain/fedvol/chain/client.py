@@ -6,18 +6,40 @@ import json
 from functools import cache
 from importlib.resources import files
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from web3 import Web3
-from web3.exceptions import Web3Exception
+from web3.exceptions import BadResponseFormat, Web3Exception
+from web3.types import RPCResponse
 
 from fedvol.errors import ChainError
+
+
+class WrongChain(ChainError):
+    """An endpoint that serves another chain."""
+
+    def __init__(self, actual: int, meant: int) -> None:
+        super().__init__(
+            f"The RPC endpoint serves chain {actual}, not {meant}.",
+            "Name an endpoint of the right chain, or correct chain_id.",
+        )
 
 
 @cache
 def abi(name: str) -> list[dict[str, Any]]:
     """The interface of one of FedVol's contracts."""
     return json.loads((files("fedvol.chain") / "abi" / f"{name}.json").read_text())
+
+
+class _Endpoint(Web3.HTTPProvider):
+    """An answer that is no JSON, as of a proxy in front of a node, is a fault of the endpoint like any other."""
+
+    def decode_rpc_response(self, raw_response: bytes) -> RPCResponse:
+        try:
+            return super().decode_rpc_response(raw_response)
+        except ValueError as error:
+            raise BadResponseFormat(f"it answers {len(raw_response)} bytes that are no JSON") from error
 
 
 def connect(url: str, chain_id: int | None = None, timeout: float = 10.0) -> Web3:
@@ -31,15 +53,10 @@ def connect(url: str, chain_id: int | None = None, timeout: float = 10.0) -> Web
     Raises:
         ChainError: nobody answers, not in time, not as a node does, or for another chain.
     """
-    # web3.py asks for the chain id before each call; it cannot change behind a connection that was checked.
-    provider = Web3.HTTPProvider(
-        url,
-        request_kwargs={"timeout": timeout},
-        exception_retry_configuration=None,
-        cache_allowed_requests=True,
-        cacheable_requests={"eth_chainId"},
-    )
-    web3 = Web3(provider)
+    web3 = Web3(_Endpoint(url, request_kwargs={"timeout": timeout}, exception_retry_configuration=None))
+    web3.middleware_onion.remove("validation")  # it asks for the chain id before each call; see `require_chain`
+    parts = urlsplit(url)
+    url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"  # the rest of it may be a provider's key
     try:
         actual = web3.eth.chain_id
     except requests.Timeout as error:
@@ -55,8 +72,42 @@ def connect(url: str, chain_id: int | None = None, timeout: float = 10.0) -> Web
             f"{url} answers, but not as an Ethereum node does: {str(error)[:120]}", "Check the RPC endpoint's address."
         ) from error
     if chain_id is not None and actual != chain_id:
-        raise ChainError(
-            f"The node at {url} serves chain {actual}, not {chain_id}.",
-            "Name an RPC endpoint of the right chain, or correct chain_id.",
-        )
+        raise WrongChain(actual, chain_id)
     return web3
+
+
+def require_chain(web3: Web3, chain_id: int) -> None:
+    """Asks again which chain it is: behind a checked connection an endpoint may be moved to another one.
+
+    Raises:
+        WrongChain: it was.
+        ChainError: nobody answers.
+    """
+    try:
+        actual = web3.eth.chain_id
+    except (requests.RequestException, Web3Exception, OSError) as error:
+        raise ChainError("The RPC endpoint does not say which chain it serves.", "Check the node there.") from error
+    if actual != chain_id:
+        raise WrongChain(actual, chain_id)
+
+
+class readable:
+    """Turns what a failing RPC raises into one line."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type | None, error: BaseException | None, _: object) -> None:
+        if isinstance(error, requests.RequestException | OSError):
+            # Its text may hold the endpoint's path, and with it a provider's key.
+            why = type(error).__name__
+        elif isinstance(error, Web3Exception):
+            why = str(error)[:160]
+        else:
+            return
+        raise ChainError(
+            f"Could not read {self.what}: {why}.", "Check the RPC endpoint; it may be down or behind."
+        ) from error

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-import requests
 from web3 import Web3
 from web3.contract import Contract
-from web3.exceptions import Web3Exception
 
-from fedvol.chain.client import abi
+from fedvol.chain.client import abi, readable
 from fedvol.chain.deployment import NOWHERE, Deployment
-from fedvol.chain.outbox import Unmined
+from fedvol.chain.history import History
+from fedvol.chain.lens import Call, Seen, look
 from fedvol.errors import ChainError
 from fedvol.protocol.roll import MOST_SEATS, Roll
-from fedvol.protocol.seat import seat
 
 NO_SEAT = 255
 LATEST_EPOCH = 2**24 - 1
@@ -178,7 +176,8 @@ class FederationClient:
         self.duties = self._at("Duties", deployment.duties)
         self.keyring = self._at("Keyring", deployment.keyring)
         self.proofs = self._at("Proofs", deployment.proofs) if deployment.proofs != NOWHERE else None
-        self._params_since: tuple[tuple[int, int] | None, dict[str, int]] = (None, {})
+        self.history = History(web3, deployment.block)
+        self._markets: tuple[bytes, ...] = ()
 
     def _at(self, name: str, address: str) -> Contract:
         return self.web3.eth.contract(address=Web3.to_checksum_address(address), abi=abi(name))
@@ -193,85 +192,64 @@ class FederationClient:
                 )
 
     def snapshot(self, node: str | None = None, block: int | None = None) -> Snapshot:
-        """Reads the federation, and `node`'s part in it, at one block (the latest by default)."""
-        with readable("the federation's state"):
-            head = self.web3.eth.get_block(block if block is not None else "latest")
-            at = {"block_identifier": head["number"]}
-            view = self.federation.functions
-            phase, ends_at = view.phase().call(**at)
-            stage, *fields = view.clock().call(**at)
-            clock = Clock(Phase(stage), *fields)
-            proposal = Proposal(*view.proposal().call(**at))
-            params = self._params(clock, proposal, at)
-            version, _, published_at, _ = self.registry.functions.current().call(**at)
-            members, joining = view.memberCounts().call(**at)
-            return Snapshot(
-                block=head["number"],
-                time=head["timestamp"],
-                phase=Phase(phase),
-                ends_at=ends_at,
-                clock=clock,
-                proposal=proposal,
-                params=params,
-                next_opening=proposal.opened_at + params["interval"] if clock.number else 0,
-                version=version,
-                published_at=published_at,
-                lead_seat=clock.seed % clock.selected if clock.selected else NO_SEAT,
-                members=members,
-                joining=joining,
-                roll=self._roll(clock, at),
-                node=self._node(Web3.to_checksum_address(node), at) if node else None,
-            )
-
-    def _roll(self, clock: Clock, at: dict[str, int]) -> Roll | None:
-        if clock.cluster_size == 1:
-            return None
-        word = self.federation.functions.words([]).call(**at)[1]
-        return Roll(word, clock.cluster_size, clock.selected)
-
-    def _params(self, clock: Clock, proposal: Proposal, at: dict[str, int]) -> dict[str, int]:
-        """They change at an opening only, so one read a round will do."""
-        opening = (clock.number, proposal.opened_at)
-        if self._params_since[0] != opening:
-            self._params_since = (opening, self._read_params(at))
-        return self._params_since[1]
-
-    def _read_params(self, at: dict[str, int]) -> dict[str, int]:
-        fields = next(e for e in abi("Federation") if e.get("name") == "params")["outputs"][0]["components"]
-        values = self.federation.functions.params().call(**at)
-        return {field["name"]: value for field, value in zip(fields, values, strict=True)}
-
-    def _node(self, node: str, at: dict[str, int]) -> NodeState:
+        """Reads the federation, and `node`'s part in it, at one block (the latest by default): one RPC call."""
         view = self.federation.functions
-        status, index = view.memberOf(node).call(**at)
-        faults, absences, absent_round, voids, _ = self.duties.functions.recordOf(node).call(**at)
-        _, ballot_round, _, ballot_state = view.ballotOf(node).call(**at)
-        seat = view.seatOf(node).call(**at)
-        bond, unlocks_at = self.vault.functions.bondOf(node).call(**at)
-        return NodeState(
-            address=node,
-            status=STATUSES[status],
-            index=index,
-            seat=None if seat == NO_SEAT else seat,
-            ballot_round=ballot_round,
-            ballot_state=ballot_state,
-            faults=faults,
-            absences=absences,
-            absent_round=absent_round,
-            voids=voids,
-            key_since=self.keyring.functions.keyOf(node, LATEST_EPOCH).call(**at)[2],
-            bond=bond,
-            unlocks_at=unlocks_at,
-            balance_wei=self.web3.eth.get_balance(node, **at),
-            tokens=self.token.functions.balanceOf(node).call(**at),
+        calls = [view.phase(), view.clock(), view.proposal(), view.params(), view.memberCounts(), view.words([])]
+        calls.append(self.registry.functions.current())
+        node = Web3.to_checksum_address(node) if node else None
+        seen = self.look("the federation's state", calls + (self._part(node) if node else []), block)
+        (phase, ends_at), (stage, *fields), proposal, params, counts, words, model, *part = seen.answers
+        clock, proposal = Clock(Phase(stage), *fields), Proposal(*proposal)
+        named = {field["name"]: value for field, value in zip(_PARAMS, params, strict=True)}
+        if block is None:
+            self.history.saw(seen.block, seen.time, clock.number, proposal.opened_at)
+        return Snapshot(
+            block=seen.block,
+            time=seen.time,
+            phase=Phase(phase),
+            ends_at=ends_at,
+            clock=clock,
+            proposal=proposal,
+            params=named,
+            next_opening=proposal.opened_at + named["interval"] if clock.number else 0,
+            version=model[0],
+            published_at=model[2],
+            lead_seat=clock.seed % clock.selected if clock.selected else NO_SEAT,
+            members=counts[0],
+            joining=counts[1],
+            roll=Roll(words[1], clock.cluster_size, clock.selected) if clock.cluster_size > 1 else None,
+            node=_node(node, part) if node else None,
         )
+
+    def look(self, what: str, calls: Sequence[Call], block: int | None = None, *, may_fail: bool = False) -> Seen:
+        """Many reads at one block: see `fedvol.chain.lens.look`.
+
+        Raises:
+            ChainError: `what` cannot be read.
+        """
+        with readable(what):
+            return look(self.web3, calls, block, may_fail=may_fail)
+
+    def _part(self, node: str) -> list[Call]:
+        """What a node's state is made of: see `_node`."""
+        view = self.federation.functions
+        return [
+            view.memberOf(node),
+            self.duties.functions.recordOf(node),
+            view.ballotOf(node),
+            view.seatOf(node),
+            self.vault.functions.bondOf(node),
+            self.keyring.functions.keyOf(node, LATEST_EPOCH),
+            self.token.functions.balanceOf(node),
+            node,
+        ]
 
     def members(self, snapshot: Snapshot) -> list[NodeState]:
         """All members, the joining ones last."""
-        at = {"block_identifier": snapshot.block}
         addresses = self.member_addresses(snapshot.members + snapshot.joining, snapshot.block)
-        with readable("the members"):
-            return [self._node(address, at) for address in addresses]
+        calls = [call for address in addresses for call in self._part(address)]
+        found = iter(self.look("the members", calls, snapshot.block).answers)
+        return [_node(address, [next(found) for _ in self._part(address)]) for address in addresses]
 
     def member_addresses(self, count: int, block: int) -> list[str]:
         """The first `count` members: the frozen ones in the order of the lot, then those who join."""
@@ -285,20 +263,21 @@ class FederationClient:
             *_, words = self.federation.functions.words(nodes).call(block_identifier=block)
         return {node: Ballot.unpack(word) for node, word in zip(nodes, words, strict=True)}
 
-    def seat(self, node: str, block: int) -> int:
-        """A node's seat in the current epoch; `NO_SEAT` where it has none."""
-        with readable("a seat"):
-            return self.federation.functions.seatOf(node).call(block_identifier=block)
+    def seats(self, nodes: Iterable[str], block: int) -> dict[str, int]:
+        """The nodes' seats in the current epoch; `NO_SEAT` where one has none."""
+        return self._of_each("the seats", self.federation.functions.seatOf, nodes, block)
 
-    def record(self, node: str, block: int) -> tuple[int, int, int, int, int]:
+    def records(self, nodes: Iterable[str], block: int) -> dict[str, tuple[int, int, int, int, int]]:
         """As `IDuties.Record`: (faults, absences, round of the last, void epochs in a row, first round of the last)."""
-        with readable("a node's record"):
-            return tuple(self.duties.functions.recordOf(node).call(block_identifier=block))
+        return self._of_each("the nodes' records", self.duties.functions.recordOf, nodes, block)
 
-    def demand_of(self, node: str, block: int) -> tuple[str, int, int]:
-        """(who demanded the node's bytes, in which round, bond in wei), of the last demand that still holds a bond."""
-        with readable("a demand"):
-            return tuple(self.duties.functions.demandOf(node).call(block_identifier=block))
+    def _of_each(self, what: str, view: Callable[[str], Call], nodes: Iterable[str], block: int) -> dict[str, Any]:
+        nodes = list(nodes)
+        return dict(zip(nodes, self.look(what, [view(node) for node in nodes], block).answers, strict=True))
+
+    def demands(self, nodes: Iterable[str], block: int) -> dict[str, tuple[str, int, int]]:
+        """(who demanded a node's bytes, in which round, bond in wei), of the last demand that still holds a bond."""
+        return self._of_each("the demands", self.duties.functions.demandOf, nodes, block)
 
     def missing_at(self, block: int) -> tuple[int, int]:
         """(round, who is missing in it: `Roll.missing`) at a block."""
@@ -314,17 +293,14 @@ class FederationClient:
 
     def pledges(self, node: str, block: int) -> tuple[bytes, bytes]:
         """A node's last pledges, by the parity of the round in which they were made: in round n the other's binds."""
-        with readable("the pledges"):
-            even, odd = (self.federation.functions.pledgeBefore(node, n).call(block_identifier=block) for n in (1, 2))
+        calls = [self.federation.functions.pledgeBefore(node, n) for n in (1, 2)]
+        even, odd = self.look("the pledges", calls, block).answers
         return even, odd
 
-    def seated(self, epoch_start: int, members: int, block: int) -> dict[int, str]:
-        """Who sits where in the epoch that a running round belongs to, by the lot; of all its members."""
-        drawn = self.events("RoundDrawn", block, round=epoch_start)
-        if not drawn:
-            raise Unmined(f"The draw of round {epoch_start} is not in the events yet.", "Wait for the RPC endpoint.")
+    def seated(self, members: int, block: int) -> dict[int, str]:
+        """Who sits where in the running epoch, of all its members."""
         addresses = self.member_addresses(members, block)
-        return {seat(drawn[-1]["args"]["seed"], i, members): node for i, node in enumerate(addresses)}
+        return {seat: node for node, seat in self.seats(addresses, block).items() if seat != NO_SEAT}
 
     def unmaskings(self, round_number: int, until_block: int) -> dict[str, Unmasking]:
         """What survivors opened in a round, by node."""
@@ -335,11 +311,9 @@ class FederationClient:
 
     def claimable(self, node: str, block: int) -> tuple[int, int]:
         """What the node has earned and not claimed: (token units in the vault, wei in the duties)."""
-        with readable("what can be claimed"):
-            return (
-                self.vault.functions.claimable(node).call(block_identifier=block),
-                self.duties.functions.claimable(node).call(block_identifier=block),
-            )
+        calls = [self.vault.functions.claimable(node), self.duties.functions.claimable(node)]
+        tokens, wei = self.look("what can be claimed", calls, block).answers
+        return tokens, wei
 
     def claimed(self, node: str, block: int) -> tuple[int, int]:
         """All that the node has claimed so far, from the events: (token units, wei; bonds of demands included)."""
@@ -369,14 +343,26 @@ class FederationClient:
         found = self.events("Answered", until_block, self.duties, round=round_number)
         return {e["args"]["node"]: bytes(e["args"]["data"]) for e in found}
 
-    def events(self, name: str, until_block: int, contract: Contract | None = None, **filters: Any) -> list[Any]:
-        """Events of the federation, or of another of its contracts, from its creation up to and with `until_block`."""
+    def events(
+        self, name: str, until_block: int, contract: Contract | None = None, since: int | None = None, **filters: Any
+    ) -> list[Any]:
+        """Events of the federation, or of another of its contracts, up to and with `until_block`.
+
+        Args:
+            since: first block; by default where the running round begins if that is what `filters` ask for, else the
+                federation's creation.
+        """
+        event = getattr((contract or self.federation).events, name)
         with readable(f"the {name} events"):
-            return list(
-                getattr((contract or self.federation).events, name).get_logs(
-                    from_block=self.deployment.block, to_block=until_block, argument_filters=filters
-                )
-            )
+            first = self.history.beginning(filters.get("round")) if since is None else since
+            return self.history.events(event, first, until_block, filters)
+
+    def markets(self) -> tuple[bytes, ...]:
+        """The pricing engine's names of its markets; they never change."""
+        if not self._markets:
+            with readable("the markets"):
+                self._markets = tuple(self.engine.functions.configuration().call()[-1])
+        return self._markets
 
     def model(self, version: int, block: int | None = None) -> bytes:
         """A version's bytes."""
@@ -386,23 +372,26 @@ class FederationClient:
             )
 
 
-class readable:
-    """Turns what a failing RPC raises into one line."""
+_PARAMS = next(e for e in abi("Federation") if e.get("name") == "params")["outputs"][0]["components"]
 
-    def __init__(self, what: str) -> None:
-        self.what = what
 
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type | None, error: BaseException | None, _: object) -> None:
-        if isinstance(error, requests.RequestException | OSError):
-            # Its text may hold the endpoint's path, and with it a provider's key.
-            why = type(error).__name__
-        elif isinstance(error, Web3Exception):
-            why = str(error)[:160]
-        else:
-            return
-        raise ChainError(
-            f"Could not read {self.what}: {why}.", "Check the RPC endpoint; it may be down or behind."
-        ) from error
+def _node(address: str, part: Sequence[Any]) -> NodeState:
+    (status, index), record, ballot, seat, bond, key, tokens, wei = part
+    faults, absences, absent_round, voids, _ = record
+    return NodeState(
+        address=address,
+        status=STATUSES[status],
+        index=index,
+        seat=None if seat == NO_SEAT else seat,
+        ballot_round=ballot[1],
+        ballot_state=ballot[3],
+        faults=faults,
+        absences=absences,
+        absent_round=absent_round,
+        voids=voids,
+        key_since=key[2],
+        bond=bond[0],
+        unlocks_at=bond[1],
+        balance_wei=wei,
+        tokens=tokens,
+    )

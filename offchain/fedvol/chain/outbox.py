@@ -41,6 +41,12 @@ GAS_HEADROOM = 1.25
 BUMP = 1.125
 """Nodes accept a replacement from 10% more on; a little more passes rounding."""
 
+FEE_BLOCKS, LEAST_TIP = 5, 10**8
+"""Blocks of whose median tips the dearest is paid; and the least tip, wei for a unit of gas."""
+
+PLENTY = 2
+"""An account that held so many times what a transaction may cost need not be asked again."""
+
 _T = TypeVar("_T")
 
 
@@ -102,7 +108,7 @@ class Outbox:
         max_fee_wei: most that a unit of gas may cost, tip included.
         resubmit_after: seconds after which a waiting transaction is repeated at a higher price.
         patience: seconds that `deliver` waits in all.
-        poll: seconds between two looks for the receipt, at most.
+        poll: seconds between two looks for the receipt, once it is later than usual.
     """
 
     def __init__(
@@ -114,7 +120,7 @@ class Outbox:
         max_fee_wei: int,
         resubmit_after: float = 30.0,
         patience: float = 90.0,
-        poll: float = 0.5,
+        poll: float = 2.0,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         self._web3 = web3
@@ -125,38 +131,51 @@ class Outbox:
         self._patience = patience
         self._poll = poll
         self._sleep = sleep
+        self._usual = 0.1  # seconds to a receipt; learned
         self._chain_id = call_rpc(lambda: web3.eth.chain_id)
 
-    def deliver(self, purpose: str, call: ContractFunction, seen: int, value: int = 0) -> TxReceipt:
+    def deliver(self, purpose: str, call: ContractFunction, seen: int, value: int = 0, held: int = 0) -> TxReceipt:
         """Has the call mined once, whatever was begun for this purpose before, by this process or one that died.
 
         Args:
             purpose: names the act, such as "commit:12:9f…": the same act has the same purpose.
             seen: block at which the caller read that the act is missing; what was mined later counts as the act.
             value: wei that the call pays.
+            held: wei that the account held when the caller looked; asked again where that is not plenty.
 
         Raises:
             WouldRevert, NoFunds, FeesTooHigh: nothing was sent.
             Reverted, Unmined: see there.
             ChainError: the RPC fails.
         """
-        deadline = time.monotonic() + self._patience
-        pause = 0.05
+        started, pause = time.monotonic(), self._usual
+        sent: float | None = None
         while True:
             # The nonce comes first: if it is used up, the receipt of whatever used it is there to be found.
             nonce = self._next_nonce()
             receipt = self._receipt(purpose, seen)
+            if receipt is None:
+                self._push(purpose, call, nonce, value, held)
+                sent = sent or time.monotonic()
+                self._sleep(pause)
+                receipt = self._receipt(purpose, seen)
             if receipt is not None:
+                self._learn(sent)
                 return receipt
-            self._push(purpose, call, nonce, value)
-            if time.monotonic() > deadline:
+            if time.monotonic() - started > self._patience:
                 raise Unmined(
                     f"{purpose} is not in a block after {self._patience:g} s.", "Wait, or allow a higher max_fee_gwei."
                 )
+            pause = max(self._poll, pause / 2)
             self._sleep(pause)
-            pause = min(2 * pause, self._poll)
+
+    def _learn(self, sent: float | None) -> None:
+        """Looks for the next receipt a little earlier than this one was found: else the wait could only grow."""
+        if sent is not None:
+            self._usual += 0.3 * (min(0.7 * (time.monotonic() - sent), self._resubmit_after / 2) - self._usual)
 
     def _receipt(self, purpose: str, seen: int) -> TxReceipt | None:
+        failed = None
         for attempt in self._log.attempts(purpose):
             try:
                 receipt = call_rpc(lambda h=attempt.hash: self._web3.eth.get_transaction_receipt(h))
@@ -166,28 +185,30 @@ class Outbox:
             self._log.settle_attempt(attempt.hash, receipt["blockNumber"], succeeded)
             if receipt["blockNumber"] <= seen:
                 continue
-            if not succeeded:
-                raise Reverted(
-                    f"{purpose} failed in block {receipt['blockNumber']}: somebody came first, or the phase had ended.",
-                    "Nothing to do: the node reads the chain again.",
-                )
-            return receipt
+            if succeeded:
+                return receipt
+            failed = receipt  # after a reorganisation the act may have been mined with another nonce
+        if failed is not None:
+            raise Reverted(
+                f"{purpose} failed in block {failed['blockNumber']}: somebody came first, or the phase had ended.",
+                "Nothing to do: the node reads the chain again.",
+            )
         return None
 
-    def _push(self, purpose: str, call: ContractFunction, nonce: int, value: int) -> None:
+    def _push(self, purpose: str, call: ContractFunction, nonce: int, value: int, held: int) -> None:
         """Sends, repeats at a higher price, or makes sure that the node still knows what waits."""
         waiting = next((a for a in reversed(self._log.attempts(purpose)) if a.nonce == nonce), None)
         if waiting is None:
-            self._send(purpose, call, nonce, value)
-        elif time.time() - waiting.sent_at >= self._resubmit_after:
+            self._send(purpose, call, nonce, value, held)
+        elif abs(time.time() - waiting.sent_at) >= self._resubmit_after:  # the clock may have been set back
             if self._fees(nonce) is None:
                 self._broadcast(waiting)
             else:
-                self._send(purpose, call, nonce, value)
+                self._send(purpose, call, nonce, value, held)
         elif not self._is_known(waiting):
             self._broadcast(waiting)
 
-    def _send(self, purpose: str, call: ContractFunction, nonce: int, value: int) -> None:
+    def _send(self, purpose: str, call: ContractFunction, nonce: int, value: int, held: int) -> None:
         gas = min(int(self._simulate(purpose, call, value) * GAS_HEADROOM), MOST_GAS)
         fees = self._fees(nonce)
         if fees is None:
@@ -196,7 +217,9 @@ class Outbox:
                 "Wait until that one is mined, or raise max_fee_gwei.",
             )
         max_fee, tip = fees
-        self._check_funds(purpose, gas * max_fee + value)
+        needed = gas * max_fee + value
+        if held < PLENTY * needed:
+            self._check_funds(purpose, needed)
         transaction = {
             "type": 2,
             "chainId": self._chain_id,
@@ -224,8 +247,9 @@ class Outbox:
     def _fees(self, nonce: int) -> tuple[int, int] | None:
         """(max fee, tip): what the market asks, and enough to replace what waits with this nonce. None where the limit
         forbids a replacement."""
-        base = call_rpc(lambda: self._web3.eth.get_block("latest"))["baseFeePerGas"]
-        tip = call_rpc(lambda: self._web3.eth.max_priority_fee)
+        market = call_rpc(lambda: self._web3.eth.fee_history(FEE_BLOCKS, "latest", [50]))
+        base = market["baseFeePerGas"][-1]  # of the next block
+        tip = max([LEAST_TIP, *(tip for (tip,) in market["reward"])])
         if base + tip > self._max_fee_wei:
             raise FeesTooHigh(
                 f"Gas costs {(base + tip) / 1e9:g} gwei, more than max_fee_gwei = {self._max_fee_wei / 1e9:g}.",

@@ -7,7 +7,8 @@ from enum import IntEnum
 
 from web3.exceptions import ContractLogicError
 
-from fedvol.chain.federation import FederationClient, Reveal, readable
+from fedvol.chain.client import readable
+from fedvol.chain.federation import FederationClient, Reveal
 from fedvol.chain.outbox import call_rpc, explain_revert
 from fedvol.protocol.agreed import Limits
 from fedvol.protocol.evidence import Evidence

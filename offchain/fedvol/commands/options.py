@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fedvol.errors import ConfigError
+
 if TYPE_CHECKING:
     from fedvol.chain.federation import FederationClient
 
@@ -24,6 +26,20 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document inst
 
 DEFAULT_RPC = "http://127.0.0.1:8545"
 DEFAULT_DEPLOYMENTS = Path("deployments/31337.json")
+
+
+def parse_address(text: str, what: str) -> str:
+    """The address in an option or argument.
+
+    Raises:
+        ConfigError: it is none, or its checksum is wrong.
+    """
+    from fedvol.chain.address import checked_address
+
+    try:
+        return checked_address(text)
+    except ValueError as error:
+        raise ConfigError(f"{what}: {text} {error}.", "Correct it.") from None
 
 
 def open_client(rpc: str, deployments: Path, name: str | None) -> FederationClient:

@@ -30,10 +30,10 @@ def prove(
     """
     from fedvol.node.attest import Attest
     from fedvol.node.config import load_config
-    from fedvol.node.daemon import trainer_of
     from fedvol.node.journal import read_journal
     from fedvol.node.keystore import load
     from fedvol.node.maskkeys import MaskKeys
+    from fedvol.node.parts import trainer_of
     from fedvol.node.veil import Veil
     from fedvol.proofs.circuits import make
 

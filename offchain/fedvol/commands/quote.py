@@ -66,7 +66,7 @@ def read_quote(
     """
     from web3.exceptions import ContractCustomError, ContractLogicError
 
-    from fedvol.chain.federation import readable
+    from fedvol.chain.client import readable
 
     key, k = market.encode().ljust(32, b"\0"), int(Decimal(str(strike)) * WAD)
     functions = client.engine.functions

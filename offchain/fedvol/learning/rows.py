@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from fedvol.errors import TapeError
-from fedvol.market.schema import MAX_VOL, features
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COLUMNS = ("ts_ms", "market", "expiry_ms", "strike", "is_call", "forward", "iv")
 
@@ -66,7 +67,12 @@ class Rows:
 
 
 def rows_from_tape(frame: pd.DataFrame, markets: Sequence[str]) -> Rows:
-    """Rows of a tidy tape (`fedvol.market.schema`) that belong to these markets.
+    """Rows of a tidy tape (`fedvol.market.schema`) that belong to these markets: see `rows_and_places`."""
+    return rows_and_places(frame, markets)[0]
+
+
+def rows_and_places(frame: pd.DataFrame, markets: Sequence[str]) -> tuple[Rows, NDArray[np.int64]]:
+    """Rows of a tidy tape that belong to these markets, and the place of each in the tape.
 
     A row weighs as much as its vega, over √T and the forward: evenly in the body of the smile, fading in the
     wings, where a tick of price is many points of vol.
@@ -74,6 +80,10 @@ def rows_from_tape(frame: pd.DataFrame, markets: Sequence[str]) -> Rows:
     Raises:
         TapeError: the tape lacks a column.
     """
+    import pandas as pd  # not for those who only hand rows on
+
+    from fedvol.market.schema import MAX_VOL, features
+
     missing = [name for name in COLUMNS if name not in frame.columns]
     if missing:
         raise TapeError(f"The tape lacks the columns {', '.join(missing)}.", "Load it with fedvol.market.")
@@ -101,4 +111,4 @@ def rows_from_tape(frame: pd.DataFrame, markets: Sequence[str]) -> Rows:
     deviation = iv * np.sqrt(T)
     d1 = deviation / 2 - k / deviation
     weight = np.clip(np.exp(-d1 * d1 / 2) / FULL_VEGA, LEAST_WEIGHT, 1.0)
-    return Rows(market, k, T, expiry, iv, weight, dropped)
+    return Rows(market, k, T, expiry, iv, weight, dropped), order

@@ -100,7 +100,7 @@ class SsviMixture(Model):
         return one.ravel()
 
     def smoothness(self, as_of: int) -> Floats:
-        gaps = np.maximum(np.diff(np.log(self._tenors(as_of))), NEAREST)
+        gaps = np.maximum(np.diff(np.log(self.tenors(as_of))), NEAREST)
         steps = np.diff(np.eye(self._pillars), axis=0) / np.sqrt(gaps)[:, None]
         one = np.kron(steps.T @ steps, np.diag([SMOOTH_VOL, SMOOTH_WING, SMOOTH_WING] * SLICES))
         return np.kron(np.eye(self._markets), np.pad(one, (0, STATE_WEIGHTS)))
@@ -148,12 +148,12 @@ class SsviMixture(Model):
             found[self._state_index()] = rows.weight @ by_state**2
         return found
 
-    def _state(self, opening: Opening, rows: Rows) -> tuple[Floats, Floats]:
-        """How far the version in force, its clock moved by the state, misses the rows, and that in the state
-        weights."""
+    def state_slopes(self, opening: Opening, rows: Rows) -> tuple[Floats, Floats] | None:
+        """How far the version in force, its clock moved by the state, misses each row, and the slope of that in a state
+        weight, a unit of the state's move; None where nothing moved."""
         before = opening.before
         if before is None or not np.any(before.moves):
-            return np.zeros(0), np.zeros((0, 0))
+            return None
         g = self.clocks(before.weights, before.moves)
         at, place = self._chart(before.weights, before.as_of), _place_of(rows, before.as_of)
 
@@ -161,14 +161,23 @@ class SsviMixture(Model):
             return chart.vols(at, place._replace(moment=clock(place.tenor, g[rows.market] * np.exp(step))))
 
         by_power = (vols(1e-4) - vols(-1e-4)) / 2e-4
+        return vols(0.0) - rows.iv, 2 * by_power
+
+    def _state(self, opening: Opening, rows: Rows) -> tuple[Floats, Floats]:
+        """The misses of `state_slopes`, and their slopes in the state weights."""
+        found = self.state_slopes(opening, rows)
+        if found is None:
+            return np.zeros(0), np.zeros((0, 0))
+        miss, by_move = found
         slopes = np.zeros((len(rows), self._markets, STATE_WEIGHTS))
-        slopes[np.arange(len(rows)), rows.market] = 2 * by_power[:, None] * np.asarray(before.moves)[rows.market]
-        return vols(0.0) - rows.iv, slopes.reshape(len(rows), -1)
+        slopes[np.arange(len(rows)), rows.market] = by_move[:, None] * np.asarray(opening.before.moves)[rows.market]
+        return miss, slopes.reshape(len(rows), -1)
 
     def _chart(self, weights: ArrayLike, as_of: int) -> chart.Chart:
-        return chart.chart(self._split(weights)[0], self._tenors(as_of))
+        return chart.chart(self._split(weights)[0], self.tenors(as_of))
 
-    def _tenors(self, as_of: int) -> Floats:
+    def tenors(self, as_of: int) -> Floats:
+        """Years to the pillars, (P,)."""
         return (np.array(listing.expiries(as_of, self._pillars), dtype=np.float64) - as_of) / YEAR
 
     def _split(self, weights: ArrayLike) -> tuple[Floats, Floats]:

@@ -178,7 +178,7 @@ def _increasing_root(
 
     `residual(point, rows)` gives value and slope at `point` for the problems `rows`. Stops when a Newton
     step is below `tolerance` or 1e-13 of the point; that last step is taken, so the root is better than
-    that. NaN where no root was met.
+    that, but where rounding allows no more than 1e-11. NaN where no root was met.
     """
     root = np.full(start.shape, np.nan)
     rows = np.arange(start.size)
@@ -190,11 +190,15 @@ def _increasing_root(
             upper = np.where(value >= 0, point, upper)
             step = point - value / slope
             step = np.where((step >= lower) & (step <= upper), step, 0.5 * (lower + upper))
-            done = np.abs(step - point) <= tolerance + 1e-13 * np.abs(point)
+            moved = np.abs(step - point)
+            done = moved <= tolerance + 1e-13 * np.abs(point)
             root[rows[done]] = step[done]
-            rows, point, lower, upper = (a[~done] for a in (rows, step, lower, upper))
+            rows, point, lower, upper, moved = (a[~done] for a in (rows, step, lower, upper, moved))
             if not rows.size:
                 break
+        # Near the money at a small total vol the function's own rounding keeps Newton from standing still.
+        close = moved <= tolerance + 1e-11 * np.abs(point)
+        root[rows[close]] = point[close]
     # Where no root lies inside, the bisections ran into an end of the bracket.
     margin = 1e-9 * (high - low)
     return np.where((root > low + margin) & (root < high - margin), root, np.nan)

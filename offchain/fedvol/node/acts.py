@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -28,17 +29,19 @@ from fedvol.chain.outbox import (
     ether,
     explain_revert,
 )
-from fedvol.chain.versions import as_of_version, carried, moves
-from fedvol.errors import ChainError, ConfigError
+from fedvol.chain.stake import read_stake
+from fedvol.chain.versions import moves
+from fedvol.errors import ChainError, ConfigError, StorageError
 from fedvol.learning.model import Before, Opening
+from fedvol.node import metrics
 from fedvol.node.budget import Budget
 from fedvol.node.config import NodeConfig
 from fedvol.node.decide import Act, Action, bond_to_propose
 from fedvol.node.journal import COMMITTED, REVEALED, Journal, Masks, Prepared
 from fedvol.node.keystore import round_secret
-from fedvol.node.rounds import NotDeepEnough, aggregate_now
+from fedvol.node.rounds import NotDeepEnough, aggregate_now, patience
 from fedvol.node.sight import Sight, shared
-from fedvol.node.trainer import Trainer
+from fedvol.node.workshop import Workshop
 from fedvol.protocol.commitment import NO_ANNEX, RoundId, commitment
 from fedvol.protocol.evidence import NO_PLEDGE
 from fedvol.protocol.mask import annex, mask, opening
@@ -52,7 +55,11 @@ log = structlog.get_logger()
 
 
 class Acts:
-    """The transactions of one account in one federation."""
+    """The transactions of one account in one federation.
+
+    Args:
+        may_send: is asked for each purpose before it is sent, and raises where it must not be.
+    """
 
     def __init__(
         self,
@@ -61,10 +68,11 @@ class Acts:
         account: LocalAccount,
         journal: Journal,
         storage: Storage,
-        trainer: Trainer,
+        trainer: Workshop,
         outbox: Outbox,
         sight: Sight,
         budget: Budget,
+        may_send: Callable[[str], None] = lambda purpose: None,
     ) -> None:
         self._config = config
         self._client = client
@@ -75,6 +83,7 @@ class Acts:
         self._outbox = outbox
         self._sight = sight
         self._budget = budget
+        self._may_send = may_send
 
     def do(self, action: Action, s: Snapshot) -> None:
         """Has the act mined.
@@ -84,7 +93,8 @@ class Acts:
         """
         self._sight.tried(action)
         try:
-            self._do(action, s)
+            with metrics.failures_counted(action.act):
+                self._do(action, s)
         except (WouldRevert, Reverted, NoFunds) as error:
             if not shared(action):
                 raise
@@ -95,6 +105,9 @@ class Acts:
         federation, duties = self._client.federation.functions, self._client.duties.functions
         number, node = s.clock.number, action.node
         match action.act:
+            case Act.NAME_WITHDRAWAL:
+                to = self._config.withdrawal
+                self._send(f"name-withdrawal:{to}", self._client.vault.functions.nameWithdrawal(to), s, to=to)
             case Act.REGISTER_KEY:
                 self._register_key(s)
             case Act.PLEDGE:
@@ -138,8 +151,10 @@ class Acts:
             case Act.REPORT_VOID:
                 self._send(_about("report-void", s, node), duties.reportVoid(node), s, node=node)
             case Act.CLAIM_TOKENS:
-                receipt = self._send(f"claim-tokens:{number}:{s.block}", self._client.vault.functions.claim(), s)
-                log.info("earned", tokens=ether(_event(self._client.vault, "Claimed", receipt)["amount"]))
+                call = self._client.vault.functions.claim(self._account.address)
+                paid = _event(self._client.vault, "Claimed", self._send(f"claim-tokens:{number}:{s.block}", call, s))
+                # With a withdrawal address they are not the node's own: it cannot top up from them.
+                log.info("earned", tokens=ether(paid["amount"]), to=paid["to"])
             case Act.CLAIM_ETH:
                 receipt = self._send(f"claim-eth:{number}:{s.block}", duties.claim(), s)
                 log.info("earned", eth=ether(_event(self._client.duties, "Claimed", receipt)["amount"]))
@@ -147,7 +162,9 @@ class Acts:
                 self._top_up(s)
 
     def _send(self, purpose: str, call: ContractFunction, s: Snapshot, value: int = 0, **facts: Any) -> TxReceipt:
-        receipt = self._outbox.deliver(purpose, call, s.block, value)
+        self._may_send(purpose)
+        receipt = self._outbox.deliver(purpose, call, s.block, value, s.node.balance_wei)
+        metrics.mined(purpose.split(":")[0], receipt, s)
         facts |= {"number": s.clock.number, "block": receipt["blockNumber"], "gas": receipt["gasUsed"]}
         log.info(purpose.split(":")[0], **facts)
         return receipt
@@ -159,11 +176,18 @@ class Acts:
         bond = self._config.bond or least
         if bond < least:
             raise ConfigError(f"A bond of {bond} is below the federation's {least}.", "Raise bond, or leave it out.")
-        amount = max(bond - node.bond, 1)  # what a former member has not withdrawn counts
+        stake = read_stake(self._client, node.address, s.block)
+        if stake.retired:
+            raise ConfigError(
+                f"The key of {node.address} was retired by {stake.payee}, and can join no more.",
+                "Run the node of the key that follows it; or set join = false, to watch only.",
+            )
+        # What a former member has not withdrawn counts, and what others have added in advance.
+        amount = max(bond - node.bond, 0)
         if node.tokens < amount:
             raise NoFunds(
                 f"{node.address} holds {node.tokens} smallest units of the bond token and must bond {amount}.",
-                f"Send it some; the token is at {self._client.token.address}.",
+                f"Send it some, or `fedvol stake add` to its bond; the token is at {self._client.token.address}.",
             )
         self._approve(amount, s)
         self._send(f"join:{s.clock.number}", self._client.federation.functions.join(amount), s)
@@ -173,7 +197,7 @@ class Acts:
         amount = min(needed - s.node.bond, s.node.tokens)
         self._approve(amount, s)
         purpose = f"top-up:{s.clock.number}:{s.node.bond}"
-        self._send(purpose, self._client.vault.functions.topUp(amount), s, tokens=ether(amount))
+        self._send(purpose, self._client.vault.functions.fund(s.node.address, amount), s, tokens=ether(amount))
 
     def _approve(self, amount: int, s: Snapshot) -> None:
         token, vault = self._client.token.functions, self._client.vault.address
@@ -214,22 +238,29 @@ class Acts:
             data = mask(data, masks.self_key, masks.pair_keys, masks.place)
         salt = secrets.token_bytes(32)
         bound = commitment(where, self._account.address, content_id(data), salt, _annex(masks))
-        log.info("trained", number=number, rows=len(self._trainer.rows()), seconds=round(time.monotonic() - started, 2))
+        seconds = time.monotonic() - started
+        metrics.TRAINING.observe(seconds)
+        log.info("trained", number=number, rows=self._trainer.count(), seconds=round(seconds, 2))
         return self._journal.prepare(Prepared(number, seed, s.version, data, salt, bound))
 
     def _opening(self, s: Snapshot) -> tuple[bytes, Opening]:
         """What the round starts from."""
         opened_at, spec = s.proposal.opened_at, self._trainer.spec
-        data = self._client.model(s.version, s.block)
-        as_of = as_of_version(self._client, s.version, s.block)
-        version = spec.to_float(unpack_model(data, spec.dimension))
-        before = Before(version, as_of, np.array(moves(self._client, s.version, s.block)))
-        return carried(self._client, data, as_of, opened_at, s.block), Opening(opened_at, before)
+        version = self._sight.version(s)
+        weights = spec.to_float(unpack_model(version.data, spec.dimension))
+        before = Before(weights, version.as_of, np.array(moves(self._client, s.version, s.block)))
+        return version.carried(opened_at), Opening(opened_at, before)
 
     def _reveal(self, s: Snapshot) -> None:
         part = self._journal.prepared(s.clock.number, s.clock.seed)
-        # Not before now: bytes that others could fetch while commits are open could be copied.
-        self._storage.put(part.data)
+        try:
+            # Not before now: bytes that others could fetch while commits are open could be copied.
+            self._sight.pins.put(self._sight.owed(s, part), patience(s))
+        except StorageError as error:
+            if s.time < s.ends_at - s.clock.reveal_window / 2:
+                raise
+            # Silence costs more: what is demanded is answered from the journal, and pinned when storage is back.
+            log.warning("reveals unpinned", number=part.number, why=error.message)
         shown = _annex(self._journal.masks(part.number, part.seed))
         call = self._client.federation.functions.reveal(part.content_id, shown, part.salt, self._pledge(s))
         self._send(_of_round("reveal", s), call, s)
@@ -239,10 +270,7 @@ class Acts:
         """What the reveal carries of the proof, pinned with it."""
         if self._sight.attest.terms is None or s.roll is None:
             return NO_PLEDGE
-        self._storage.put(self._journal.evidence(s.clock.number, s.clock.seed))
-        pledge = self._sight.attest.pledge(s)
-        self._storage.put(pledge.preimage)
-        return pledge.digest
+        return self._sight.attest.pledge(s).digest
 
     def _unmask(self, s: Snapshot) -> None:
         part, masks = (read(s.clock.number, s.clock.seed) for read in (self._journal.prepared, self._journal.masks))
@@ -273,7 +301,10 @@ class Acts:
             right = aggregate_now(self._client, self._sight.bytes, s, spec.dimension, depth)
         except NotDeepEnough:
             return
-        self._storage.put(right.model)
+        try:
+            self._sight.pins.put([right.model], patience(s))
+        except StorageError as error:  # its bytes are in the proposal, too
+            log.warning("proposes unpinned", number=s.clock.number, why=error.message)
         purpose = f"{_of_round('propose', s)}:{s.proposal.failures}"
         self._send(purpose, self._client.federation.functions.propose(right.model, right.voids), s)
 

@@ -18,8 +18,8 @@ from fedvol.errors import ConfigError, FedvolError, ProofError
 from fedvol.learning.agreed import opening
 from fedvol.node.journal import Journal, Prepared
 from fedvol.node.promises import Dataset, Promises
-from fedvol.node.trainer import Trainer
 from fedvol.node.veil import Veil
+from fedvol.node.workshop import Workshop
 from fedvol.proofs.backend import Proof
 from fedvol.proofs.circuits import Inputs, backend_for, make, named, of_lanes, of_rows
 from fedvol.proofs.verifier import LOCAL_CHAINS, require_public
@@ -38,22 +38,15 @@ class Attest:
     """The proofs of one account in one federation; in one that asks for none it has nothing to do."""
 
     def __init__(
-        self, client: FederationClient, account: str, journal: Journal, veil: Veil, trainer: Trainer, folder: Path
+        self, client: FederationClient, account: str, journal: Journal, veil: Veil, trainer: Workshop, folder: Path
     ) -> None:
         self._client = client
         self._journal = journal
         self._veil = veil
         self._dimension = trainer.spec.dimension
-        self.terms = terms_of(client)
-        if self.terms is not None:
-            _require_judge(client, self.terms)
+        self.terms = what_is_asked(client, trainer.is_private)
         self.promises: Promises | None = None
         if self.terms is not None and self.terms.kind == Kind.TRAINED:
-            if trainer.is_private:
-                raise ConfigError(
-                    "This federation has its training proven, and that has no noise in it.",
-                    "Leave out [privacy], or join a federation whose proofs are of kind bounded.",
-                )
             self.promises = Promises(client, account, journal, self.terms.limits, trainer.rows, trainer.hours)
         self._said = 0
         self.backend = backend_for(client.deployment.chain_id, folder / "proving") if self.terms else None
@@ -179,7 +172,19 @@ class Attest:
         return claim, named(public_inputs(self._client, claim, s.block), peers.secret, masks.self_key, hidden)
 
 
-def _require_judge(client: FederationClient, terms: Terms) -> None:
-    """Raises ConfigError where a public chain's verifier stands on a string whose secret everybody knows."""
-    if client.deployment.chain_id not in LOCAL_CHAINS:
+def what_is_asked(client: FederationClient, is_private: bool) -> Terms | None:
+    """What the federation asks to be proven, of a node that trains with noise or without; None where of nothing.
+
+    Raises:
+        ConfigError: the two do not go together; or a public chain's verifier stands on a string whose secret everybody
+            knows.
+    """
+    terms = terms_of(client)
+    if terms is not None and client.deployment.chain_id not in LOCAL_CHAINS:
         require_public(terms.verifier, bytes(call_rpc(lambda: client.web3.eth.get_code(terms.verifier))))
+    if terms is not None and terms.kind == Kind.TRAINED and is_private:
+        raise ConfigError(
+            "This federation has its training proven, and that has no noise in it.",
+            "Leave out [privacy], or join a federation whose proofs are of kind bounded.",
+        )
+    return terms

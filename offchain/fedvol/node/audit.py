@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from web3.exceptions import Web3Exception
 
-from fedvol.chain.federation import FederationClient, Phase, Reveal, Snapshot, Unmasking, readable
+from fedvol.chain.client import readable
+from fedvol.chain.federation import FederationClient, Phase, Reveal, Snapshot, Unmasking
 from fedvol.chain.versions import start_of
 from fedvol.errors import ChainError, ConfigError, StorageError, WireError
 from fedvol.node.rounds import (
@@ -77,12 +78,15 @@ class _Audit:
         self.number = number
         self.head: Snapshot = client.snapshot()
         self.bytes = Bytes(client, storage, pin=False)
-        opened = self._events("RoundOpened")
+        opened = client.events("RoundOpened", self.head.block, round=number)
         if not opened:
             raise ConfigError(
                 f"Round {number} was never opened; the last is {self.head.clock.number}.", "Name another with --round."
             )
         self.opened = opened[0]
+        client.history.tell(number, self.opened["blockNumber"])
+        following = client.events("RoundOpened", self.head.block, since=self.opened["blockNumber"], round=number + 1)
+        self.until = following[0]["blockNumber"] if following else self.head.block
         with readable("the model's size"):
             self.dimension = client.registry.functions.dimension().call(block_identifier=self.head.block)
 
@@ -104,7 +108,7 @@ class _Audit:
     # ------------------------------------------------------------------ what the chain says
 
     def _events(self, name: str, contract: Any = None, number: int | None = None) -> list[Any]:
-        return self.client.events(name, self.head.block, contract, round=self.number if number is None else number)
+        return self.client.events(name, self.until, contract, round=self.number if number is None else number)
 
     @cached_property
     def params(self) -> dict[str, Any]:
@@ -122,11 +126,11 @@ class _Audit:
 
     @cached_property
     def reveals(self) -> list[Reveal]:
-        return sorted(self.client.reveals(self.number, self.head.block), key=lambda r: int(r.node, 16))
+        return sorted(self.client.reveals(self.number, self.until), key=lambda r: int(r.node, 16))
 
     @cached_property
     def answered(self) -> dict[str, bytes]:
-        return self.client.answered(self.number, self.head.block)
+        return self.client.answered(self.number, self.until)
 
     @cached_property
     def demanded(self) -> list[str]:
@@ -134,7 +138,7 @@ class _Audit:
 
     @cached_property
     def found(self) -> dict[str, bytes | StorageError]:
-        return self.bytes.of(self.reveals, self.number, self.head.block)
+        return self.bytes.of(self.reveals, self.number, self.until)
 
     @property
     def counted(self) -> list[Reveal]:
@@ -150,7 +154,7 @@ class _Audit:
 
     @cached_property
     def shown(self) -> dict[str, Unmasking]:
-        return self.client.unmaskings(self.number, self.head.block)
+        return self.client.unmaskings(self.number, self.until)
 
     @cached_property
     def roll(self) -> Roll:
@@ -167,7 +171,7 @@ class _Audit:
     @cached_property
     def base(self) -> bytes:
         """The model that the round started from."""
-        before = [e["args"] for e in self.client.events("RoundFinal", self.head.block)]
+        before = [e["args"] for e in self.client.events("RoundFinal", self.opened["blockNumber"])]
         version = max((e["version"] for e in before if e["round"] < self.number), default=1)
         opened_at = self.client.web3.eth.get_block(self.opened["blockNumber"])["timestamp"]
         return start_of(self.client, version, opened_at, self.head.block)

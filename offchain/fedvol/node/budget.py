@@ -13,6 +13,7 @@ import structlog
 from fedvol.errors import FedvolError
 from fedvol.learning.privacy import UNIT, Charge, Privacy, epsilon_spent
 from fedvol.node.journal import Journal
+from fedvol.node.metrics import EPSILON_LEFT, EPSILON_SPENT
 
 log = structlog.get_logger()
 
@@ -65,6 +66,7 @@ class Budget:
         self._journal = journal
         self._privacy = privacy
         self._told: set[tuple[int, int]] = set()
+        self._show()
 
     def allows(self, number: int, seed: int, trained: bool = False) -> bool:
         """Whether the round's update may leave; said once in the log where it may not.
@@ -100,6 +102,13 @@ class Budget:
                 "Exit the federation, or raise the budget knowingly.",
             )
         self._journal.charge(number, seed, self._privacy.charge())
+        self._show()
+
+    def _show(self) -> None:
+        if self._privacy is not None:
+            spent = epsilon_spent(self._journal.charges(), self._privacy.delta)
+            EPSILON_SPENT.set(spent)
+            EPSILON_LEFT.set(max(0.0, self._privacy.epsilon - spent))
 
     def _paid(self, number: int, seed: int) -> bool:
         return len(self._journal.charges()) > len(self._journal.charges(without=(number, seed)))

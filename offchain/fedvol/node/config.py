@@ -13,9 +13,11 @@ from pydantic import ConfigDict, Field, ValidationError, field_validator
 from pydantic.dataclasses import dataclass as checked_dataclass
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from fedvol.chain.address import checked_address
 from fedvol.errors import ConfigError
 from fedvol.learning.privacy import Privacy
 from fedvol.learning.settings import Settings
+from fedvol.node.files import write_new
 
 PREFIX = "FEDVOL_NODE_"
 PASSWORD = "FEDVOL_PASSWORD"
@@ -45,6 +47,7 @@ class NodeConfig(BaseSettings):
         password_file: holds its password; else FEDVOL_PASSWORD does.
         join: bond and join where the account is no member.
         bond: smallest token units; by default what the federation asks.
+        withdrawal: address that bond and rewards are paid to; named on chain before the node bonds, for good.
         propose: propose the round's model when it is this node's turn.
         keeper: open, draw and publish rounds, and report absent, silent and withholding nodes, when that is due.
         watchtower: recompute each proposal and dispute a wrong one; demand revealed bytes that cannot be fetched.
@@ -58,7 +61,9 @@ class NodeConfig(BaseSettings):
         privacy: see `PrivacyBudget`; without it the node trains without noise.
         storage: folder, or ipfs+http://host:port.
         data_dir: the node's journal.
-        poll_seconds: between two looks at the chain.
+        poll_seconds: between two looks at the chain, at least; see `fedvol.node.pace`.
+        stop_patience: seconds for which a node that is told to stop stays, at most, to do what is at stake.
+        metrics: address at which Prometheus may ask, host:port; "" for none.
     """
 
     model_config = SettingsConfigDict(
@@ -77,6 +82,7 @@ class NodeConfig(BaseSettings):
 
     join: bool = True
     bond: int | None = Field(default=None, gt=0)
+    withdrawal: str | None = None
     propose: bool = True
     keeper: bool = True
     watchtower: bool = True
@@ -94,6 +100,8 @@ class NodeConfig(BaseSettings):
     storage: str
     data_dir: Path
     poll_seconds: float = Field(default=2.0, ge=0.1, le=600)
+    stop_patience: float = Field(default=120.0, ge=0, le=86_400)
+    metrics: str = Field(default="", pattern=r"^$|^\S+:\d{1,5}$")
 
     @field_validator("rpc")
     @classmethod
@@ -101,6 +109,11 @@ class NodeConfig(BaseSettings):
         if not value.startswith(("http://", "https://")):
             raise ValueError("must begin with http:// or https://")
         return value
+
+    @field_validator("withdrawal")
+    @classmethod
+    def _is_address(cls, value: str | None) -> str | None:
+        return None if value is None else checked_address(value)
 
     @field_validator("training")
     @classmethod
@@ -205,9 +218,7 @@ def write_config(path: Path, settings: dict[str, str | int | float | None]) -> N
 
     text = TEMPLATE.format(**{name: line(name, example) for name, example in EXAMPLES.items()})
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("x") as file:
-            file.write(text)
+        write_new(path, text, 0o644)
     except FileExistsError as error:
         raise ConfigError(f"{path} exists and is not overwritten.", "Name another file.") from error
     except OSError as error:
@@ -221,6 +232,7 @@ EXAMPLES: dict[str, str | int | float] = {
     "federation": "btc-eth",
     "keystore": "key.json",
     "password_file": "password",
+    "withdrawal": "0x52908400098527886E0F7030069857D2E4169EE7",
     "tape": "trades.csv.gz",
     "desk": "name",
     "desk_column": "desk",
@@ -252,6 +264,8 @@ TEMPLATE = """\
 # Bond and join where the account is no member; `bond` in smallest token units (default: what the federation asks).
 # join = true
 # bond = 1000000000000000000000
+# Whom bond and rewards are paid to: an address whose key does not lie here. It is named on chain once, for good.
+{withdrawal}
 # Propose the round's model when it is this node's turn.
 # propose = true
 # Open, draw and publish rounds and report absent, silent and withholding nodes when that is due.
@@ -278,8 +292,12 @@ TEMPLATE = """\
 # ---- this node
 # Its journal; one node, one folder.
 {data_dir}
-# Seconds between two looks at the chain: about its block time.
+# Fewest seconds between two looks at the chain: about its block time. Where nothing is due it looks less often.
 # poll_seconds = 2.0
+# Told to stop, it stays so long at most to reveal, answer or unmask what it has committed to.
+# stop_patience = 120.0
+# Where Prometheus may ask; "" for nowhere. It tells your bond and your budget: keep it from others.
+# metrics = "127.0.0.1:9464"
 
 # Local training of one round.
 # [training]

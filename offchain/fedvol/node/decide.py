@@ -7,6 +7,8 @@ from enum import StrEnum
 
 from fedvol.chain.federation import COMMITTED, DEMANDED, NOTHING, NodeState, Phase, Snapshot
 
+BETWEEN_ROUNDS = (Phase.IDLE, Phase.VOID, Phase.FINAL)
+
 EXIT_PATIENCE = 30
 """Seconds for which a leaver waits for an opening before it settles its exit by itself."""
 
@@ -15,6 +17,7 @@ REPORT_PATIENCE = 30
 
 
 class Act(StrEnum):
+    NAME_WITHDRAWAL = "name-withdrawal"
     REGISTER_KEY = "register-key"
     PLEDGE = "pledge"
     JOIN = "join"
@@ -53,6 +56,7 @@ class View:
     """What this process knows besides the snapshot.
 
     Attributes:
+        needs_withdrawal: the withdrawal address that it is told is to be named on chain.
         can_open: the journal holds this round's update and salt.
         needs_key: a key to mask with, for the next epoch, is due.
         needs_pledge: the rows of its next round are to be pledged, and no reveal will do that.
@@ -61,6 +65,7 @@ class View:
         may_open: it is due to unmask, and the survivors are certain.
         can_afford: the privacy budget has room for this round's.
         waited: seconds of chain time for which this process has seen the round stand where it stands.
+        watched: nothing that a watchtower could find in this phase is still open.
         missing: nodes whose revealed bytes it cannot get, and that can be demanded.
         answerable: nodes whose demanded bytes it has.
         holds: whether the proposal that stands is right; None where it has not judged.
@@ -68,6 +73,7 @@ class View:
         purse: claims to make between rounds.
     """
 
+    needs_withdrawal: bool = False
     can_open: bool = False
     needs_key: bool = False
     needs_pledge: bool = False
@@ -75,6 +81,7 @@ class View:
     may_open: bool = False
     can_afford: bool = True
     waited: int = 0
+    watched: bool = True
     missing: tuple[str, ...] = ()
     answerable: tuple[str, ...] = ()
     holds: bool | None = None
@@ -88,6 +95,7 @@ class Roles:
 
     Attributes:
         stagger: seconds from one node's turn to the next one's, in acts that one node does for all.
+        only_at_stake: it is about to stop: it does what it has bound itself to, and nothing else.
     """
 
     join: bool = True
@@ -97,14 +105,18 @@ class Roles:
     settle: bool = False
     top_up: bool = True
     stagger: float = 4.0
+    only_at_stake: bool = False
 
 
 def decide(s: Snapshot, view: View, roles: Roles) -> Action | None:
     """The next act of the node in `s.node`, or None while there is nothing for it to do."""
     node = s.node
     assert node is not None
-    if s.phase == Phase.AVAILABILITY and _ballot(s, node) == DEMANDED and view.can_open:
-        return Action(Act.ANSWER, node.address)
+    owed = _owed(s, node, view)
+    if owed is not None or roles.only_at_stake:
+        return owed
+    if view.needs_withdrawal:
+        return Action(Act.NAME_WITHDRAWAL)  # before anything is bonded: whoever has the key could name another
     if node.status == "none":
         if roles.join:
             if view.needs_key and node.key_since == 0:
@@ -144,15 +156,20 @@ def bond_to_propose(s: Snapshot) -> int:
     return s.params["bond"] << s.proposal.failures
 
 
+def _owed(s: Snapshot, node: NodeState, view: View) -> Action | None:
+    """What only this node can do, and has bound itself to by its commit."""
+    if s.phase == Phase.AVAILABILITY and _ballot(s, node) == DEMANDED and view.can_open:
+        return Action(Act.ANSWER, node.address)
+    if s.phase == Phase.REVEAL and _ballot(s, node) == COMMITTED and view.can_open:
+        return Action(Act.REVEAL)
+    return Action(Act.UNMASK) if view.may_open else None
+
+
 def _take_part(s: Snapshot, node: NodeState, view: View, roles: Roles) -> Action | None:
     if view.can_afford and view.can_mask and _may_commit(s, node):
         # Bytes that this node owed an earlier round, and did not hand out, keep it from committing.
         owes = node.ballot_state == DEMANDED
         return Action(Act.REPORT_UNANSWERED, node.address) if owes else Action(Act.COMMIT)
-    if s.phase == Phase.REVEAL and _ballot(s, node) == COMMITTED and view.can_open:
-        return Action(Act.REVEAL)
-    if view.may_open:
-        return Action(Act.UNMASK)
     if roles.propose and _is_turn_to_propose(s, node, roles):
         if node.bond >= bond_to_propose(s):
             return Action(Act.PROPOSE)
@@ -222,11 +239,11 @@ def _keep(s: Snapshot, node: NodeState, view: View, roles: Roles) -> Action | No
         return Action(Act.PUBLISH)
     if view.reports and view.reports[0].node != node.address:
         return view.reports[0]
-    idle = s.phase in (Phase.IDLE, Phase.VOID, Phase.FINAL)
+    idle = s.phase in BETWEEN_ROUNDS
     if idle and node.status == "leaving" and s.time >= s.next_opening + EXIT_PATIENCE:
         # Where too few would stay, no opening carries its exit out, and it could not join again.
         return Action(Act.SETTLE_EXITS)
     enough = s.members + s.joining >= s.params["minMembers"]
-    patience = REPORT_PATIENCE if view.reports else 0
-    due = s.time >= s.next_opening and view.waited >= turn(s, node) * roles.stagger + patience
+    patience = turn(s, node) * roles.stagger + (REPORT_PATIENCE if view.reports else 0)
+    due = s.time >= s.next_opening + patience and view.waited >= patience
     return Action(Act.OPEN) if idle and enough and due else None

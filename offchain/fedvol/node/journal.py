@@ -6,12 +6,11 @@ one federation on one chain, and to one process at a time.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -19,10 +18,10 @@ from typing import TypeVar
 from fedvol.chain.outbox import Attempt
 from fedvol.errors import ConfigError, FedvolError
 from fedvol.learning.privacy import Charge
+from fedvol.node import lock
 from fedvol.protocol.vector import content_id
 
 FILE = "journal.sqlite"
-LOCK = "lock"
 
 PREPARED, COMMITTED, REVEALED = "prepared", "committed", "revealed"
 
@@ -64,7 +63,13 @@ _T = TypeVar("_T")
 
 
 class JournalError(FedvolError):
-    """A journal that is damaged, in use, or of another node."""
+    """A journal that is damaged, in use, or on a disk that is full."""
+
+    exit_code = 14
+
+
+class JournalInUse(JournalError):
+    """Another process has it."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +144,17 @@ class Promise:
         return f"Promise(at={self.at})"
 
 
+@dataclass(frozen=True)
+class Sent:
+    """A transaction that was sent. `sent_at`: seconds since 1970; `block`, `succeeded`: None while it waits."""
+
+    purpose: str
+    hash: bytes
+    sent_at: float
+    block: int | None
+    succeeded: int | None
+
+
 class Journal:
     """See the module. Open it with `open_journal`, or `read_journal` to look while the daemon runs."""
 
@@ -146,11 +162,37 @@ class Journal:
         self._db = connection
         self._path = path
 
+    def claim(self, owner: Owner) -> None:
+        """Makes sure that it is the owner's; one that is nobody's yet becomes it."""
+        if not self.belongs_to(owner):
+            self._write("INSERT INTO owner VALUES (?, ?, ?)", owner.chain_id, owner.federation, owner.account)
+
+    def belongs_to(self, owner: Owner) -> bool:
+        """Whether it is the owner's; False where it is nobody's yet.
+
+        Raises:
+            ConfigError: it is another's.
+        """
+        found = self._query("SELECT * FROM owner")
+        if found and tuple(found[0]) != (owner.chain_id, owner.federation, owner.account):
+            chain_id, federation, account = found[0]
+            raise ConfigError(
+                f"{self._path.parent} is the data folder of {account} in federation {federation} on chain {chain_id}.",
+                "Give each node and each federation a data_dir of its own.",
+            )
+        return bool(found)
+
     # ------------------------------------------------------------------ rounds
 
     def prepared(self, number: int, seed: int) -> Prepared | None:
         """This node's part in a round, if it has trained for it."""
         found = self._query("SELECT * FROM rounds WHERE number = ? AND seed = ?", number, f"{seed:016x}")
+        return _prepared(found[0]) if found else None
+
+    def revealed_before(self, number: int) -> Prepared | None:
+        """This node's part in the last round before this one in which it has revealed."""
+        query = "SELECT * FROM rounds WHERE number < ? AND step = ? ORDER BY number DESC LIMIT 1"
+        found = self._query(query, number, REVEALED)
         return _prepared(found[0]) if found else None
 
     def prepare(self, new: Prepared) -> Prepared:
@@ -262,12 +304,23 @@ class Journal:
     def attempts(self, purpose: str) -> list[Attempt]:
         return [_attempt(row) for row in self._query("SELECT * FROM outbox WHERE purpose = ? ORDER BY rowid", purpose)]
 
+    def purposes(self, act: str) -> list[str]:
+        """Of all transactions that were begun for an act, such as "demand": the oldest first."""
+        wanted = "SELECT purpose FROM outbox WHERE purpose LIKE ? GROUP BY purpose ORDER BY min(rowid)"
+        rows = self._query(wanted, f"{act}:%")
+        return [purpose for (purpose,) in rows]
+
     def dearest_attempt(self, nonce: int) -> Attempt | None:
         found = [_attempt(row) for row in self._query("SELECT * FROM outbox WHERE nonce = ?", nonce)]
         return max(found, key=lambda attempt: attempt.max_fee, default=None)
 
     def settle_attempt(self, tx_hash: bytes, block: int, succeeded: bool) -> None:
         self._write("UPDATE outbox SET block = ?, succeeded = ? WHERE hash = ?", block, int(succeeded), tx_hash)
+
+    def latest_attempts(self, count: int) -> list[Sent]:
+        """The last transactions, the newest first."""
+        sql = "SELECT purpose, hash, sent_at, block, succeeded FROM outbox ORDER BY rowid DESC LIMIT ?"
+        return [Sent(*row) for row in self._query(sql, count)]
 
     def waiting(self) -> list[str]:
         """Purposes of the transactions that were sent and not seen in a block."""
@@ -281,25 +334,17 @@ class Journal:
         return self._guarded(lambda: self._db.execute(sql, values).fetchall())
 
     def _write(self, sql: str, *values: object) -> None:
-        with self._db:
-            self._guarded(lambda: self._db.execute(sql, values))
+        def write() -> None:
+            with self._db:  # commits, or undoes all of it
+                self._db.execute(sql, values)
+
+        self._guarded(write)
 
     def _guarded(self, call: Callable[[], _T]) -> _T:
         try:
             return call()
         except sqlite3.DatabaseError as error:
-            raise _damaged(self._path, error) from error
-
-    def _claim(self, owner: Owner) -> None:
-        found = self._query("SELECT * FROM owner")
-        if not found:
-            self._write("INSERT INTO owner VALUES (?, ?, ?)", owner.chain_id, owner.federation, owner.account)
-        elif tuple(found[0]) != (owner.chain_id, owner.federation, owner.account):
-            chain_id, federation, account = found[0]
-            raise ConfigError(
-                f"{self._path.parent} is the data folder of {account} in federation {federation} on chain {chain_id}.",
-                "Give each node and each federation a data_dir of its own.",
-            )
+            raise _unusable(self._path, error) from error
 
 
 @contextmanager
@@ -307,33 +352,26 @@ def open_journal(folder: Path, owner: Owner) -> Iterator[Journal]:
     """The journal for writing, locked against a second process; the folder is made if it is missing.
 
     Raises:
-        JournalError: another process has it, or it is damaged.
+        JournalInUse: another process has it.
+        JournalError: it is damaged.
         ConfigError: it belongs to another owner, or the folder cannot be used.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise ConfigError(
-            f"The data folder {folder} cannot be used ({error.strerror}).", "Name another data_dir."
-        ) from error
-    try:
+    with ExitStack() as opened:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise JournalError(
-                f"Another node process uses {folder}.", "Stop that one first, or give this node a data_dir of its own."
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            alone = opened.enter_context(lock.held(folder))
+        except OSError as error:
+            raise ConfigError(
+                f"The data folder {folder} cannot be used ({error.strerror}).", "Name another data_dir."
             ) from error
+        if not alone:
+            raise JournalInUse(
+                f"Another node process uses {folder}.", "Stop that one first, or give this node a data_dir of its own."
+            )
         os.close(os.open(folder / FILE, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite gives its other files the same mode
-        connection = _connect(folder / FILE)
-        try:
-            journal = Journal(connection, folder / FILE)
-            journal._claim(owner)
-            yield journal
-        finally:
-            connection.close()
-    finally:
-        os.close(lock)
+        journal = Journal(opened.enter_context(closing(_connect(folder / FILE))), folder / FILE)
+        journal.claim(owner)
+        yield journal
 
 
 @contextmanager
@@ -347,11 +385,8 @@ def read_journal(folder: Path) -> Iterator[Journal | None]:
     if not path.exists():
         yield None
         return
-    connection = _connect(path)
-    try:
+    with closing(_connect(path)) as connection:
         yield Journal(connection, path)
-    finally:
-        connection.close()
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -368,11 +403,17 @@ def _connect(path: Path) -> sqlite3.Connection:
     except sqlite3.DatabaseError as error:
         if connection is not None:
             connection.close()
-        raise _damaged(path, error) from error
+        raise _unusable(path, error) from error
     return connection
 
 
-def _damaged(path: Path, error: Exception) -> JournalError:
+def _unusable(path: Path, error: sqlite3.DatabaseError) -> JournalError:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
+        return JournalError(
+            f"The journal {path} cannot be written ({error}).",
+            "Make room on its disk, or correct its owner and mode; then start the node again: nothing is lost.",
+        )
     return JournalError(
         f"The journal {path} is damaged or cannot be used ({str(error).splitlines()[0]}).",
         "Restore its folder, or move it away and start afresh: a commit of the running round can then not be revealed.",

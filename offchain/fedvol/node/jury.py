@@ -32,6 +32,8 @@ class Jury:
         self._round = (0, 0)
         self._held: dict[str, Evidence] = {}
         self._said: dict[str, str] = {}
+        self.unknown: set[str] = set()
+        """Nodes whose proofs the endpoint did not judge when it was last asked."""
 
     def unproven(self, s: Snapshot, reveals: Sequence[Reveal], vectors: Mapping[str, bytes]) -> set[str]:
         """Nodes with a vector of which no proof can be had, or none that holds.
@@ -44,17 +46,17 @@ class Jury:
         if self._round != (s.clock.number, s.clock.seed):
             self._round, self._held, self._said = (s.clock.number, s.clock.seed), {}, {}
         open_ = [r for r in reveals if r.node in vectors and r.node not in self._held]
-        unknown: set[str] = set()
+        self.unknown = set()
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="jury") as pool:
             for reveal, why in zip(open_, pool.map(lambda r: self._judge(r, vectors[r.node], s), open_), strict=True):
                 if why is UNKNOWN:
-                    unknown.add(reveal.node)
+                    self.unknown.add(reveal.node)
                 elif why is None:
                     log.info("proof holds", number=s.clock.number, node=reveal.node)
                 elif self._said.get(reveal.node) != why:
                     self._said[reveal.node] = why
                     log.warning("proof refused", number=s.clock.number, node=reveal.node, why=why)
-        return {r.node for r in open_ if r.node not in self._held and r.node not in unknown}
+        return {r.node for r in open_ if r.node not in self._held and r.node not in self.unknown}
 
     def evidence(self, node: str) -> bytes:
         """What was judged to hold, as an answer shows it; nothing in a federation that asks for no proofs."""

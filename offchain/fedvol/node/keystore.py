@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
 import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from eth_account import Account
@@ -15,6 +16,8 @@ from eth_keys.exceptions import ValidationError
 from eth_utils import is_hex_address, to_checksum_address
 
 from fedvol.errors import KeyfileError
+from fedvol.node.files import write_new
+from fedvol.node.lock import file_held
 
 
 def create(path: Path, password: str, private_key: str | None = None) -> str:
@@ -32,21 +35,12 @@ def create(path: Path, password: str, private_key: str | None = None) -> str:
     if path.exists():
         raise _exists(path)
     text = json.dumps(Account.encrypt(account.key, password))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(draft, path)  # unlike a rename, this cannot overwrite a key
+        write_new(path, text + "\n", 0o600)
     except FileExistsError as error:
         raise _exists(path) from error
     except OSError as error:
         raise KeyfileError(f"{path} cannot be written ({error.strerror}).", "Name another place.") from error
-    finally:
-        draft.unlink(missing_ok=True)
     return account.address
 
 
@@ -71,6 +65,28 @@ def load(path: Path, password: str) -> LocalAccount:
     if account.address != _address(path, content):
         raise _damaged(path)
     return account
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Keeps a key file from every other node process that can see it, until it is let go or the process ends.
+
+    Two with one key would fight for nonces, and could commit to updates that only one of them can open.
+
+    Raises:
+        KeyfileError: another process has it, or it cannot be locked.
+    """
+    with ExitStack() as opened:
+        try:
+            alone = opened.enter_context(file_held(path))
+        except OSError as error:
+            raise KeyfileError(f"{path} cannot be locked ({error.strerror}).", "Keep it on a local disk.") from error
+        if not alone:
+            raise KeyfileError(
+                f"Another node process uses the key in {path}.",
+                "Stop that one first, or give this node a key of its own.",
+            )
+        yield
 
 
 def address_of(path: Path) -> str:

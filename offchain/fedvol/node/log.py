@@ -7,6 +7,8 @@ import sys
 
 import structlog
 
+_TRACEBACKS = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
+
 
 def configure(as_json: bool) -> None:
     """Sends log lines to standard error."""
@@ -14,12 +16,15 @@ def configure(as_json: bool) -> None:
     if as_json:
         last = structlog.processors.JSONRenderer()
     else:
-        last = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=8)
+        # The default formatter of tracebacks shows local variables, keys and salts among them.
+        last = structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), pad_event_to=8, exception_formatter=structlog.dev.plain_traceback
+        )
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso" if as_json else "%H:%M:%S", utc=as_json),
-            structlog.processors.dict_tracebacks if as_json else structlog.processors.StackInfoRenderer(),
+            _TRACEBACKS if as_json else structlog.processors.StackInfoRenderer(),
             last,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),

@@ -41,18 +41,20 @@ class MaskKeys:
         text = json.dumps(Account.encrypt(secret.to_bytes(32, "big"), self._password, "scrypt", _ROUNDS))
         try:
             self._folder.mkdir(mode=0o700, exist_ok=True)
-            path = self._folder / f"{self._last() + 1:06d}-{point[0]:064x}.json"
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            draft = self._folder / "draft"  # a key file is there whole or not at all: a full disk, a power cut
+            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "w") as file:
                 file.write(text + "\n")
                 file.flush()
                 os.fsync(file.fileno())
+            os.replace(draft, self._folder / f"{self._last() + 1:06d}-{point[0]:064x}.json")
             folder = os.open(self._folder, os.O_RDONLY)
             os.fsync(folder)
             os.close(folder)
         except OSError as error:
             raise KeyfileError(
-                f"{self._folder} cannot be written ({error.strerror}).", "Make room, or correct its owner and mode."
+                f"{self._folder} cannot be written ({error.strerror}).",
+                "Make room, or correct its owner and mode; then start the node again.",
             ) from error
         return point
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,8 +18,14 @@ from fedvol.protocol.roll import Roll
 from fedvol.protocol.rule import Rule, apply
 from fedvol.protocol.vector import WORD_BYTES, content_id, pack_model, unpack_model, vector_bytes
 from fedvol.storage import Storage
+from fedvol.storage.base import shown
 
 log = structlog.get_logger()
+
+
+AT_ONCE = 8
+LONGEST = 30.0
+"""Objects that are asked for at once, and seconds for which a cycle waits for them at most."""
 
 
 class NothingToPropose(FedvolError):
@@ -46,10 +53,11 @@ class Vector:
 
 @dataclass(frozen=True)
 class Aggregate:
-    """A round's new model, and the vectors that it follows from, by rising address. Of a masked round also
-    `sums`, those of its clusters, and `voids`, what the proposer must claim of those that are none."""
+    """A round's new model, the one it starts from, and the vectors that it follows from, by rising address. Of a masked
+    round also `sums`, those of its clusters, and `voids`, what the proposer must claim of those that are none."""
 
     model: bytes
+    start: bytes
     vectors: tuple[Vector, ...]
     voids: int = 0
     sums: Mapping[int, ClusterSum] = field(default_factory=dict)
@@ -69,6 +77,11 @@ class Bytes:
         self._pins = pin
         self._round = 0
         self._held: dict[bytes, bytes] = {}
+        self._asked: dict[bytes, Future[bytes]] = {}
+        self._workers = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="fetch")
+
+    def close(self) -> None:
+        self._workers.shutdown(wait=False, cancel_futures=True)
 
     def learn(self, number: int, data: bytes) -> None:
         """Takes bytes of a round that the caller has from elsewhere."""
@@ -85,31 +98,52 @@ class Bytes:
             self._held[name] = self._storage.get(name)
         return self._held[name]
 
-    def of(self, reveals: Iterable[Reveal], number: int, until_block: int) -> dict[str, bytes | StorageError]:
-        """Each node's bytes, or why they cannot be had. Bytes that only the chain has are pinned."""
+    def of(
+        self, reveals: Sequence[Reveal], number: int, until_block: int, seconds: float = LONGEST
+    ) -> dict[str, bytes | StorageError]:
+        """Each node's bytes, or why they cannot be had. Bytes that only the chain has are pinned.
+
+        Args:
+            seconds: for which storage may keep the caller waiting, in all; what comes later is there the next time.
+        """
         self._turn_to(number)
+        failed = self._fetch([r.content_id for r in reveals], seconds)
         answered: dict[str, bytes] | None = None
         found: dict[str, bytes | StorageError] = {}
         for reveal in reveals:
             name = reveal.content_id
             if name not in self._held:
-                try:
-                    self._held[name] = self._storage.get(name)
-                except StorageError as error:
-                    if answered is None:
-                        answered = self._client.answered(number, until_block)
-                    if content_id(answered.get(reveal.node, b"")) != name:
-                        found[reveal.node] = error
-                        continue
-                    self._held[name] = answered[reveal.node]
-                    if self._pins:
-                        self._pin(answered[reveal.node])
+                if answered is None:
+                    answered = self._client.answered(number, until_block)
+                if content_id(answered.get(reveal.node, b"")) != name:
+                    found[reveal.node] = failed[name]
+                    continue
+                self._held[name] = answered[reveal.node]
+                if self._pins:
+                    self._workers.submit(self._pin, answered[reveal.node])
             found[reveal.node] = self._held[name]
         return found
 
+    def _fetch(self, names: Iterable[bytes], seconds: float) -> dict[bytes, StorageError]:
+        """Asks for all that is not held, at once. Returns what cannot be had, or not yet."""
+        wanted = {name for name in names if name not in self._held}
+        for name in wanted - self._asked.keys():
+            self._asked[name] = self._workers.submit(self._storage.get, name)
+        wait([self._asked[name] for name in wanted], timeout=seconds)
+        failed: dict[bytes, StorageError] = {}
+        for name in wanted:
+            if not self._asked[name].done():
+                failed[name] = StorageError(f"{shown(name)} has not come within {seconds:g} s.", "It may still come.")
+                continue
+            try:
+                self._held[name] = self._asked.pop(name).result()
+            except StorageError as error:
+                failed[name] = error
+        return failed
+
     def _turn_to(self, number: int) -> None:
         if number != self._round:
-            self._round, self._held = number, {}
+            self._round, self._held, self._asked = number, {}, {}
 
     def _pin(self, data: bytes) -> None:
         try:
@@ -150,7 +184,7 @@ def aggregate(
         raise NothingToPropose("No revealed vector counts.", "The round ends void; the last model stays.")
     vectors = tuple(Vector(r.node, r.annex, r.salt, found[r.node]) for r in reveals)
     new = apply(rule, unpack_model(model, dimension), [vector.data for vector in vectors])
-    return Aggregate(pack_model(new), vectors)
+    return Aggregate(pack_model(new), model, vectors)
 
 
 def aggregate_masked(
@@ -174,7 +208,7 @@ def aggregate_masked(
     sums = {k: cluster.unmask(members, roll.missing_in(k)) for k, members in sorted(groups.items())}
     good = [s for s in sums.values() if s.void_word is None]
     new = cluster.apply(rule, roll.m, unpack_model(model, dimension), good)
-    return Aggregate(pack_model(new), tuple(vectors), cluster.claims_of(sums), sums)
+    return Aggregate(pack_model(new), model, tuple(vectors), cluster.claims_of(sums), sums)
 
 
 def aggregate_now(
@@ -200,13 +234,18 @@ def aggregate_now(
             "Wait for the next block.",
         )
     model, rule = start_of(client, s.version, s.proposal.opened_at, s.block), Rule.from_params(s.params)
-    found = source.of(chosen, number, s.block)
+    found = source.of(chosen, number, s.block, patience(s))
     if s.roll is None:
         return aggregate(model, rule, chosen, found, dimension)
     seats = {r.node: ballots[r.node].seat for r in chosen}
     return aggregate_masked(
         model, rule, masked_vectors(chosen, found, shown, rule, dimension), seats, s.roll, dimension
     )
+
+
+def patience(s: Snapshot) -> float:
+    """Seconds for which storage may keep a node waiting in the running phase."""
+    return min(LONGEST, max(0.5, (s.ends_at - s.time) / 8))
 
 
 def survivors(roll: Roll) -> int:

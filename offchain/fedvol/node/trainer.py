@@ -11,15 +11,15 @@ from typing import Any
 import pandas as pd
 
 from fedvol.errors import TapeError
+from fedvol.learning.contribution import contribution, packed
 from fedvol.learning.model import ModelSpec, Opening, build
-from fedvol.learning.quantize import to_update, to_weighted, within
 from fedvol.learning.rows import Rows, rows_from_tape
 from fedvol.learning.settings import Settings
 from fedvol.market.forwards import FROM_NEIGHBOURS
 from fedvol.market.holdout import split_holdout, window
 from fedvol.market.tape import load_tape
 from fedvol.protocol.rule import Rule
-from fedvol.protocol.vector import pack_update, pack_weighted, unpack_model
+from fedvol.protocol.vector import unpack_model
 
 _Signature = tuple[tuple[str, int, int], ...]
 
@@ -82,6 +82,19 @@ class Trainer:
             self._cut = end_ms, self._select(self._read[1], end_ms)
         return self._cut[1]
 
+    def count(self) -> int:
+        """How many rows train now."""
+        return len(self.rows())
+
+    def newest(self) -> float:
+        """When the newest row of the tape was observed, whether or not it trains: seconds since 1970.
+
+        Raises:
+            TapeError: see `rows`.
+        """
+        self.rows()
+        return float(self._read[1]["ts_ms"].max()) / 1000
+
     def update(self, model: bytes, opening: Opening, rule: Rule, secret: bytes, norm: int | None = None) -> bytes:
         """Trains from a model and packs the move.
 
@@ -98,19 +111,13 @@ class Trainer:
         """
         privacy = self._settings.privacy
         weights = unpack_model(model, self.spec.dimension)
-        start, rows = self.spec.to_float(weights), self.rows()
+        rows = self.rows()
         if not len(rows.after(opening.as_of)) and privacy is None:
             raise TapeError(
                 f"No option on {self._tape} lives on at {opening.as_of}, when the round opened.",
                 "Give a tape that is still written to.",
             )
-        local = self._model.train(start, opening, rows, secret, self._settings)
-        update = to_update(local, weights, self.spec, rule.clamp, secret)
-        if not rule.weighted:
-            return pack_update(update)
-        sure = self._model.curvature(start, opening, rows, secret, self._settings)
-        moves, weights = to_weighted(update, sure, rule, secret)
-        return pack_weighted(moves if norm is None else within(moves, norm), weights)
+        return packed(contribution(self._model, weights, opening, rows, secret, self._settings, rule, norm))
 
     def _load(self) -> pd.DataFrame:
         tape = load_tape(self._tape, self._desk_column, self._desk)

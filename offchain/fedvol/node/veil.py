@@ -153,9 +153,11 @@ class Veil:
         # By the round's seed, too: a reorganisation may have drawn the epoch anew.
         known = (epoch, seat, s.clock.seed)
         if self._peers is None or self._peers[0] != known:
-            seated = self._client.seated(epoch, s.members, s.block)
             first = seat - seat % m
-            nodes = tuple(seated[first + j] for j in range(m))
+            nodes = self._peers[1].nodes if self._peers is not None else ()
+            if list(self._client.seats(nodes, s.block).values()) != list(range(first, first + m)):
+                seated = self._client.seated(s.members, s.block)
+                nodes = tuple(seated[first + j] for j in range(m))
             found = self._client.keys(list(nodes), epoch, s.block)
             points = tuple(found[node] for node in nodes)
             own = points[seat % m]

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 import structlog
 
 from fedvol.chain.federation import DEMANDED, REVEALED, FederationClient, Phase, Reveal, Snapshot
-from fedvol.chain.versions import start_of
 from fedvol.errors import StorageError
 from fedvol.node.jury import Jury
-from fedvol.node.rounds import Aggregate, Bytes, NotDeepEnough, aggregate_now, first_wrong_word, is_vector
+from fedvol.node.rounds import Aggregate, Bytes, NotDeepEnough, aggregate_now, first_wrong_word, is_vector, patience
 from fedvol.protocol import cluster
 from fedvol.protocol.rule import Rule
 from fedvol.protocol.vector import content_id, vector_bytes
@@ -55,6 +54,8 @@ class Watchtower:
         self._account = account
         self._dimension = dimension
         self._confirmations = confirmations
+        self.is_sure = False
+        """Whether `availability` last saw every reveal of the round, its bytes and its proof."""
         self._verdict: Verdict | None = None
         self._unjudged: tuple[bytes, str] | None = None
 
@@ -66,12 +67,14 @@ class Watchtower:
         their node.
         """
         number = s.clock.number
-        reveals = [r for r in self._client.reveals(number, s.block - self._confirmations) if r.node != self._account]
-        found = self._source.of(reveals, number, s.block)
+        seen = self._client.reveals(number, s.block - self._confirmations)
+        reveals = [r for r in seen if r.node != self._account]
+        found = self._source.of(reveals, number, s.block, patience(s))
         length = vector_bytes(self._dimension, Rule.from_params(s.params).weighted)
         vectors = {r.node: found[r.node] for r in reveals if is_vector(found[r.node], length)}
         unproven = self._jury.unproven(s, reveals, vectors)
         missing = [r for r in reveals if r.node not in vectors or r.node in unproven]
+        self.is_sure = not missing and not self._jury.unknown and len(seen) == s.clock.revealed + s.clock.demands
         if not missing and not s.clock.demands:
             return (), {}
         ballots = self._client.ballots([r.node for r in reveals], s.block)
@@ -114,6 +117,5 @@ class Watchtower:
     def _first_wrong(self, s: Snapshot, proposed: bytes, right: Aggregate) -> int | None:
         if s.roll is None:
             return first_wrong_word(proposed, right.model)
-        old, rule = start_of(self._client, s.version, s.proposal.opened_at, s.block), Rule.from_params(s.params)
-        claims = s.proposal.voids
-        return cluster.first_wrong_word(rule, s.roll.m, old, right.sums, claims, proposed, self._dimension)
+        rule, claims = Rule.from_params(s.params), s.proposal.voids
+        return cluster.first_wrong_word(rule, s.roll.m, right.start, right.sums, claims, proposed, self._dimension)

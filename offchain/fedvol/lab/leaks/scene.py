@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fedvol.lab.replay.federation import PLAN_RULE, Nodes, vector
+from fedvol.lab.federation import PLAN_RULE, Nodes
 from fedvol.lab.replay.snapshots import Snapshot
+from fedvol.learning.contribution import contribution
 from fedvol.learning.model import Model, Opening
 from fedvol.learning.rows import Rows
 from fedvol.learning.settings import Settings
@@ -67,7 +68,7 @@ def rounds(found: Sequence[Snapshot], model: Model, warm_up: int, a_snapshot: in
 
 def send(model: Model, play: Round, rows: Rows, secret: bytes, settings: Settings, by: Rule = PLAN_RULE) -> Seen:
     """What a node sends, in the clear."""
-    return Seen(*vector(model, play.weights, Opening(play.as_of), rows, secret, settings, by))
+    return Seen(*contribution(model, play.weights, Opening(play.as_of), rows, secret, settings, by))
 
 
 def secret(generator: np.random.Generator) -> bytes:

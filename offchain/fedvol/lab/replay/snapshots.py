@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fedvol.errors import TapeError
-from fedvol.learning.rows import Rows, rows_from_tape
+from fedvol.learning.rows import Rows, rows_and_places, rows_from_tape
 from fedvol.market.holdout import row_hash, split_holdout
 
 GAP_MS = 10 * 60_000
@@ -27,6 +27,7 @@ class Snapshot:
     desks: each desk's own training rows.
     pooled, held: all desks' training rows, and the rows that nobody trains on.
     held_desk: the desk of each held row.
+    held_quotes: (n, 2) vols of bid and ask of each held row; nan where the tape has none.
     index: for each market the median forward of the nearest expiry.
     vol_index: for each market the 30-day at-the-money vol of the *training* rows; nan where they tell none.
     twins: of options seen more than once, the sum of squared differences of their vols from each option's mean, and its
@@ -38,6 +39,7 @@ class Snapshot:
     pooled: Rows
     held: Rows
     held_desk: NDArray[np.int64]
+    held_quotes: NDArray[np.float64]
     index: NDArray[np.float64]
     vol_index: NDArray[np.float64]
     twins: tuple[float, int]
@@ -85,13 +87,16 @@ def _snapshot(part: pd.DataFrame, markets: Sequence[str], nodes: int) -> Snapsho
     part = part[part["expiry_ms"] > 1000 * (as_of + 1)]
     train, held = split_holdout(part)
     pooled = rows_from_tape(train, markets)
-    by_owner = [rows_from_tape(held[held["node"] == node], markets) for node in range(nodes)]
+    parts = [held[held["node"] == node] for node in range(nodes)]
+    by_owner, places = zip(*(rows_and_places(part, markets) for part in parts), strict=True)
+    quotes = [part[["bid_iv", "ask_iv"]].to_numpy(np.float64)[at] for part, at in zip(parts, places, strict=True)]
     return Snapshot(
         as_of=as_of,
         desks=tuple(rows_from_tape(train[train["node"] == node], markets) for node in range(nodes)),
         pooled=pooled,
         held=Rows.joined(by_owner),
         held_desk=np.repeat(np.arange(nodes), [len(rows) for rows in by_owner]),
+        held_quotes=np.concatenate(quotes),
         index=_index(part, markets),
         vol_index=np.array([_vol_index(pooled.select(pooled.market == m)) for m in range(len(markets))]),
         twins=_twins(part),

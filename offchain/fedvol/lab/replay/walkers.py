@@ -8,8 +8,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from fedvol.lab.federation import Nodes
 from fedvol.lab.replay.baselines import Smiles
-from fedvol.lab.replay.federation import Nodes
 from fedvol.lab.replay.snapshots import Snapshot
 from fedvol.learning.evaluate import flat_vol
 from fedvol.learning.model import Before, Model, Opening
@@ -17,6 +17,9 @@ from fedvol.learning.rows import Rows
 from fedvol.learning.settings import Settings
 
 Floats = NDArray[np.float64]
+
+FIRST_ROUNDS = 15
+"""Rounds of the first snapshot, which starts from the initial weights."""
 
 
 class Walker(ABC):
@@ -75,6 +78,7 @@ class Surface(Walker):
     Args:
         advance: (weights, opening, snapshot) → the next weights; called `rounds` times a snapshot.
         first: rounds of the first snapshot, which starts from the initial weights.
+        nodes: who trains it, where it is a federation.
     """
 
     def __init__(
@@ -82,9 +86,10 @@ class Surface(Walker):
         model: Model,
         advance: Callable[[NDArray[np.int64], Opening, Snapshot], NDArray[np.int64]],
         rounds: int,
-        first: int = 15,
+        first: int = FIRST_ROUNDS,
+        nodes: Nodes | None = None,
     ) -> None:
-        self.model, self._advance, self._rounds, self._first = model, advance, rounds, first
+        self.model, self.nodes, self._advance, self._rounds, self._first = model, nodes, advance, rounds, first
         self.weights = model.initial_weights()
         self._at: Snapshot | None = None
 
@@ -115,8 +120,12 @@ class Surface(Walker):
         return self.model.implied_vol(weights, self.as_of, rows.market, rows.k, rows.expiry, g)
 
 
-def federated(model: Model, nodes: Nodes, rounds: int) -> Surface:
-    return Surface(model, lambda weights, opening, at: nodes.round(weights, opening, at.desks), rounds)
+def federated(model: Model, nodes: Nodes, rounds: int, after: Surface | None = None) -> Surface:
+    """A federation's surface. `after`: that of another with as many nodes; this one goes on where it stands."""
+    surface = Surface(model, lambda weights, opening, at: nodes.round(weights, opening, at.desks), rounds, nodes=nodes)
+    if after is not None:
+        surface.weights, surface._at, nodes.number = after.weights, after._at, after.nodes.number
+    return surface
 
 
 def alone(model: Model, rows_of: Callable[[Snapshot], Rows], rounds: int, settings: Settings | None = None) -> Surface:
