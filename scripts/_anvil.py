@@ -36,7 +36,12 @@ def rpc(url: str, method: str, *params: object) -> object:
 
 @contextmanager
 def anvil(
-    *, accounts: int = 20, log: Path | None = None, start: int | None = None, history: int | None = None
+    *,
+    accounts: int = 20,
+    log: Path | None = None,
+    start: int | None = None,
+    history: int | None = None,
+    chain_id: int | None = None,
 ) -> Iterator[str]:
     """Starts Anvil and yields its URL.
 
@@ -47,6 +52,7 @@ def anvil(
         log: where its output goes.
         start: unix seconds of the first block; from there its clock runs as ours does. By default, now.
         history: blocks whose state it can still be asked for; by default some 4,000, an hour of one a second.
+        chain_id: 31337 by default.
     """
     binary = shutil.which("anvil", path=str(Path(sys.prefix) / "bin")) or shutil.which("anvil")
     if binary is None:
@@ -57,6 +63,7 @@ def anvil(
         "--mnemonic", "test test test test test test test test test test test junk", "--silent",
         *(["--timestamp", str(start)] if start is not None else []),
         *(["--max-persisted-states", str(history)] if history is not None else []),
+        *(["--chain-id", str(chain_id)] if chain_id is not None else []),
     ]  # fmt: skip
     out = log.open("w") if log else subprocess.DEVNULL
     process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)

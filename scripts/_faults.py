@@ -19,7 +19,7 @@ class FaultyProxy(ThreadingHTTPServer):
 
     Faults: forward, hang, close, slow (`delay` seconds), 500, 429, 403, html, alter (flips a bit of the answer), rename
     (another CID in the answer), cut (announces more bytes than it sends), trickle (a byte every 50 ms), flood (no end).
-    Of an RPC endpoint only: stale (answers as of `stale_block`), chain (says chain 1).
+    Of an RPC endpoint only: stale (answers as of `stale_block`).
     """
 
     daemon_threads = True
@@ -93,8 +93,6 @@ class _Handler(BaseHTTPRequestHandler):
             case "slow":
                 self.server.released.wait(self.server.delay)
                 self._forward(fault, body)
-            case "chain" if b"eth_chainId" in body:
-                self._reply(body, "0x1")
             case "stale" if b"eth_blockNumber" in body:
                 self._reply(body, hex(self.server.stale_block))
             case "stale" if b"eth_getTransactionReceipt" in body:

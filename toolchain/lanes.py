@@ -14,6 +14,9 @@ import sys
 import threading
 import time
 
+ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")}
+"""The lanes share the cores already: more threads in each only wait for each other, and spin while they do."""
+
 
 class Lane:
     """One command, in a process group of its own."""
@@ -23,7 +26,12 @@ class Lane:
         self.seconds = 0.0
         self._started = time.monotonic()
         self._process = subprocess.Popen(
-            command, shell=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+            command,
+            shell=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env=ONE_THREAD | os.environ,
         )
         self._reader = threading.Thread(target=self._read)
         self._reader.start()

@@ -71,8 +71,7 @@ def test_what_unit_and_container_name_is_there() -> None:
     copied = {word for line in lines for word in line.split()}
     assert copied
     assert all((ROOT / name).exists() for name in copied)
-    let_in = {line[1:] for line in (ROOT / ".containerignore").read_text().splitlines() if line.startswith("!")}
+    let_in = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     assert let_in == copied
-    assert (ROOT / "deploy" / "Containerfile.dockerignore").read_text() == (ROOT / ".containerignore").read_text()
     assert re.search(r"^USER (?!0\b|root)", container, re.MULTILINE)
     import_module(re.search(r'HEALTHCHECK.*"-m", "([\w.]+)"', container)[1])

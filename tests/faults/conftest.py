@@ -69,11 +69,17 @@ class Standing:
     @contextmanager
     def endpoint(self, index: int, mode: str, faults: Iterable[str] = ()) -> Iterator[FaultyProxy]:
         """A node's endpoint goes wrong meanwhile."""
-        provider, proxy = self.nodes[index]._client.web3.provider, self.proxy
-        proxy.mode, proxy.faults = mode, iter(faults)
-        good, provider.endpoint_uri = provider.endpoint_uri, proxy.url
+        self.proxy.mode, self.proxy.faults = mode, iter(faults)
+        with self.moved(index, self.proxy.url):
+            yield self.proxy
+
+    @contextmanager
+    def moved(self, index: int, url: str) -> Iterator[None]:
+        """A node's endpoint is another one meanwhile."""
+        provider = self.nodes[index]._client.web3.provider
+        good, provider.endpoint_uri = provider.endpoint_uri, url
         try:
-            yield proxy
+            yield
         finally:
             provider.endpoint_uri = good
 
@@ -137,6 +143,13 @@ def standing_federation(
             federation = Standing(lab, nodes, lab.opened.enter_context(faulty_proxy(url)))
             federation.final(federation.reach(Phase.COMMIT).clock.number)
             yield federation
+
+
+@pytest.fixture(scope="session")
+def other_chain() -> Iterator[str]:
+    """The endpoint of chain 1."""
+    with anvil(accounts=1, chain_id=1) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

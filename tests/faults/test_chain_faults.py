@@ -70,7 +70,9 @@ def test_an_endpoint_answers_from_before_a_phase(standing: Standing, phase: Phas
     assert standing.penalties(number) == {}
 
 
-def test_an_endpoint_that_turns_to_another_chain_is_waited_out_and_nothing_is_signed(standing: Standing) -> None:
+def test_an_endpoint_that_turns_to_another_chain_is_waited_out_and_nothing_is_signed(
+    standing: Standing, other_chain: str
+) -> None:
     number, node = standing.reach(Phase.COMMIT).clock.number, standing.nodes[VICTIM]
 
     def traces() -> tuple[int, ...]:
@@ -78,7 +80,7 @@ def test_an_endpoint_that_turns_to_another_chain_is_waited_out_and_nothing_is_si
             return tuple(journal._query(f"SELECT count(*) FROM {table}")[0][0] for table in ("outbox", "rounds"))
 
     before = traces()
-    with standing.endpoint(VICTIM, "chain"):
+    with standing.moved(VICTIM, other_chain):
         for _ in range(3):
             with pytest.raises(WrongChain, match="serves chain 1, not 31337"):
                 node.cycle()

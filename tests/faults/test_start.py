@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from scripts._faults import faulty_proxy
 
 from tests.faults.herd import Herd
 from tests.node.conftest import Lab
@@ -44,12 +43,10 @@ def test_a_second_daemon_with_the_same_key_is_refused(lab: Lab, herd: Herd, tmp_
     wait(lambda: '"event": "node"' in herd.log(2))
 
 
-def test_an_endpoint_of_another_chain_is_refused(lab: Lab, herd: Herd) -> None:
-    with faulty_proxy(lab.url) as proxy:
-        proxy.mode = "chain"
-        herd.configure(2, lab.config(2, rpc=proxy.url))
-        herd.start(2)
-        herd.processes[2].join(60)
+def test_an_endpoint_of_another_chain_is_refused(lab: Lab, herd: Herd, other_chain: str) -> None:
+    herd.configure(2, lab.config(2, rpc=other_chain))
+    herd.start(2)
+    herd.processes[2].join(60)
     assert herd.processes[2].exitcode == 6
     (line,) = herd.log(2).splitlines()
     assert line.startswith("error: The RPC endpoint serves chain 1, not 31337. Name an endpoint of the right chain")

@@ -9,7 +9,7 @@ from scripts._anvil import rpc
 from scripts._faults import FaultyProxy, faulty_proxy
 from web3.exceptions import BadFunctionCallOutput, ContractLogicError
 
-from fedvol.chain.client import abi, connect
+from fedvol.chain.client import WrongChain, abi, connect
 from fedvol.chain.federation import FederationClient
 from fedvol.chain.lens import look
 from tests.node.conftest import Lab
@@ -65,6 +65,14 @@ def test_what_does_not_fit_one_answer_takes_several_of_the_same_block(lab: Lab, 
     assert 1 < proxy.methods["eth_call"] <= 3
     models = look(web3, [client.registry.functions.modelOf(1)] * 5)
     assert models.answers == [lab.client.model(1)] * 5
+
+
+def test_another_chain_is_known_before_its_answers_are_read(lab: Lab) -> None:
+    web3, calls = lab.client.web3, [lab.client.registry.functions.versionAt(9)]
+    with pytest.raises(WrongChain, match="serves chain 31337, not 1"):
+        look(web3, calls, chain_id=1)
+    with pytest.raises(ContractLogicError):
+        look(web3, calls, chain_id=31337)
 
 
 def test_a_call_that_fails_is_told_from_the_others(lab: Lab) -> None:

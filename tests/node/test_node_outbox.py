@@ -167,7 +167,7 @@ def test_a_waiting_transaction_gives_way_to_the_next_act(
         outbox(chain, journal, patience=0.3, resubmit_after=60).deliver("old", mint(token, 1), 0)
     assert journal.waiting() == ["old"]
     done = in_background(chain, tmp_path, "new", mint(token, 2))
-    wait_for(lambda: journal.attempts("new"))
+    wait_for(lambda: {tx["hash"] for tx in pool(chain)} == {Web3.to_hex(a.hash) for a in journal.attempts("new")})
     rpc(chain.provider.endpoint_uri, "evm_setAutomine", True)
     done()
     assert held(token) == 2

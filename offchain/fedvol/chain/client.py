@@ -54,7 +54,7 @@ def connect(url: str, chain_id: int | None = None, timeout: float = 10.0) -> Web
         ChainError: nobody answers, not in time, not as a node does, or for another chain.
     """
     web3 = Web3(_Endpoint(url, request_kwargs={"timeout": timeout}, exception_retry_configuration=None))
-    web3.middleware_onion.remove("validation")  # it asks for the chain id before each call; see `require_chain`
+    web3.middleware_onion.remove("validation")  # it asks for the chain id before each call; see `lens.look`
     parts = urlsplit(url)
     url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"  # the rest of it may be a provider's key
     try:
@@ -74,21 +74,6 @@ def connect(url: str, chain_id: int | None = None, timeout: float = 10.0) -> Web
     if chain_id is not None and actual != chain_id:
         raise WrongChain(actual, chain_id)
     return web3
-
-
-def require_chain(web3: Web3, chain_id: int) -> None:
-    """Asks again which chain it is: behind a checked connection an endpoint may be moved to another one.
-
-    Raises:
-        WrongChain: it was.
-        ChainError: nobody answers.
-    """
-    try:
-        actual = web3.eth.chain_id
-    except (requests.RequestException, Web3Exception, OSError) as error:
-        raise ChainError("The RPC endpoint does not say which chain it serves.", "Check the node there.") from error
-    if actual != chain_id:
-        raise WrongChain(actual, chain_id)
 
 
 class readable:

@@ -226,9 +226,10 @@ class FederationClient:
 
         Raises:
             ChainError: `what` cannot be read.
+            WrongChain: the endpoint has moved to another chain.
         """
         with readable(what):
-            return look(self.web3, calls, block, may_fail=may_fail)
+            return look(self.web3, calls, block, chain_id=self.deployment.chain_id, may_fail=may_fail)
 
     def _part(self, node: str) -> list[Call]:
         """What a node's state is made of: see `_node`."""

@@ -21,7 +21,9 @@ from web3 import Web3
 from web3.contract.contract import ContractFunction
 from web3.exceptions import BadFunctionCallOutput, ContractLogicError
 
-ROOM_WORDS = 24_576 // 32 - 8
+from fedvol.chain.client import WrongChain
+
+ROOM_WORDS = 24_576 // 32 - 9
 """Of an answer: the chain bounds what creation code returns."""
 
 LONG_WORDS = 258
@@ -45,19 +47,25 @@ class Seen:
     answers: list[Any]
 
 
-def look(web3: Web3, calls: Sequence[Call], block: int | None = None, *, may_fail: bool = False) -> Seen:
+def look(
+    web3: Web3, calls: Sequence[Call], block: int | None = None, *, chain_id: int | None = None, may_fail: bool = False
+) -> Seen:
     """Calls all, at one block (the latest by default), in as few requests as the chain's bounds allow: mostly one.
 
     Args:
+        chain_id: the chain that is meant; None takes any. Behind a checked connection an endpoint may be moved.
         may_fail: the answer to a call that fails is None.
 
     Raises:
+        WrongChain: another chain answers.
         ContractLogicError: a call reverts.
         BadFunctionCallOutput: a target is no such contract.
     """
     time, answers = 0, []  # without calls it asks nothing
     for part in _batches(calls):
-        block, time, found = _look(web3, part, block)
+        actual, block, time, found = _look(web3, part, block)
+        if chain_id not in (None, actual):
+            raise WrongChain(actual, chain_id)
         for call, (done, data) in zip(part, found, strict=True):
             try:
                 answers.append(_read(call, done, data))
@@ -68,12 +76,12 @@ def look(web3: Web3, calls: Sequence[Call], block: int | None = None, *, may_fai
     return Seen(block, time, answers)
 
 
-def _look(web3: Web3, calls: Sequence[Call], block: int | None) -> tuple[int, int, Sequence[tuple[bool, bytes]]]:
+def _look(web3: Web3, calls: Sequence[Call], block: int | None) -> tuple[int, int, int, Sequence[tuple[bool, bytes]]]:
     targets = [call if isinstance(call, str) else call.address for call in calls]
     asked = [b"" if isinstance(call, str) else bytes.fromhex(call._encode_transaction_data()[2:]) for call in calls]
     data = _creation_code() + encode(["address[]", "bytes[]"], [targets, asked])
     answer = web3.eth.call({"data": data}, "latest" if block is None else block)
-    return decode(["uint256", "uint256", "(bool,bytes)[]"], answer)
+    return decode(["uint256", "uint256", "uint256", "(bool,bytes)[]"], answer)
 
 
 def _read(call: Call, done: bool, data: bytes) -> Any:

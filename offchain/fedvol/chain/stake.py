@@ -115,8 +115,8 @@ def read_unit(client: FederationClient) -> Unit:
 
 
 def when(seconds: int) -> str:
-    """A time of the chain, in UTC."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    """A time of the chain, in UTC, as RFC 3339 has it."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 def _somebody(address: object) -> str | None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 import structlog
 
 from fedvol.chain.federation import Snapshot
 from fedvol.chain.outbox import ether
+from fedvol.chain.stake import when
 from fedvol.node.duty import Duty, duty_of
 
 log = structlog.get_logger()
@@ -65,15 +65,10 @@ class Closing:
         if self.left <= 0 or duty.opens - s.time > self.left:
             log.warning(
                 "stops", **facts, why="what is at stake takes longer than stop_patience",
-                start_again_between=f"{moment(duty.opens)} and {moment(duty.until)}", else_lost=ether(duty.penalty),
+                start_again_between=f"{when(duty.opens)} and {when(duty.until)}", else_lost=ether(duty.penalty),
             )  # fmt: skip
             return True
         if self._said != duty:
             self._said = duty
-            log.info("waits before it stops", **facts, until=moment(duty.until), at_most_seconds=round(self.left))
+            log.info("waits before it stops", **facts, until=when(duty.until), at_most_seconds=round(self.left))
         return False
-
-
-def moment(seconds: int) -> str:
-    """Chain time as people write it."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

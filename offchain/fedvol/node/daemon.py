@@ -19,7 +19,7 @@ import structlog
 from eth_account.signers.local import LocalAccount
 from web3.exceptions import Web3Exception
 
-from fedvol.chain.client import WrongChain, require_chain
+from fedvol.chain.client import WrongChain
 from fedvol.chain.federation import FederationClient, Snapshot
 from fedvol.chain.outbox import FeesTooHigh, Outbox, Reverted, Unmined, WouldRevert
 from fedvol.chain.versions import longest_age
@@ -166,7 +166,6 @@ class Node:
         self._seen = snapshot if action is None else None
         self.pause = self._config.poll_seconds
         if action is not None:
-            require_chain(self._client.web3, self._client.deployment.chain_id)
             self.acts.do(action, snapshot)
         else:
             self.pause = max(self.pause, rest(snapshot, view, roles, self._beat(snapshot)))

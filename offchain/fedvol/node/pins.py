@@ -5,7 +5,7 @@ All of it beside the loop: a storage that hangs must not keep the node from what
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import structlog
@@ -49,9 +49,9 @@ class Pins:
                 f"The {self._storage.describe()} has not pinned in {seconds:g} s.", "Check that it is healthy."
             ) from None
 
-    def keep(self, s: Snapshot, objects: Sequence[bytes]) -> None:
+    def keep(self, s: Snapshot, objects: Callable[[], Sequence[bytes]]) -> None:
         """Looks once a phase and version whether the objects are still pinned, and pins again what is not, until it
-        succeeds."""
+        succeeds. They are asked for when it looks."""
         standing = (s.clock.number, s.clock.seed, s.phase, s.version)
         if self._looking is not None:
             if not self._looking.done():
@@ -67,8 +67,8 @@ class Pins:
             else:
                 self._said = ""
         if standing != self._looked:
+            self._looking = self._worker.submit(self._mend, s.clock.number, tuple(objects()))
             self._looked = standing
-            self._looking = self._worker.submit(self._mend, s.clock.number, tuple(objects))
 
     def close(self) -> None:
         self._worker.shutdown(wait=False, cancel_futures=True)

@@ -96,9 +96,7 @@ class Sight:
         if part is not None:
             self.bytes.learn(s.clock.number, part.data)  # storage may have lost them
             if _has_revealed(s):
-                last = self._journal.revealed_before(s.clock.number)
-                kept = () if last is None else (last.data,)  # it may have been away when storage lost them
-                self.pins.keep(s, (*self.owed(s, part), *kept, self.version(s).data))
+                self.pins.keep(s, lambda: self._kept(s, part))
         missing, holds, watched = (), None, True
         self.answers = {}
         owes = s.node.ballot_round == s.clock.number and s.node.ballot_state == DEMANDED
@@ -134,6 +132,12 @@ class Sight:
         if self.attest.terms is None or s.roll is None or evidence is None:
             return (part.data,)
         return part.data, evidence, self.attest.pledge(s).preimage
+
+    def _kept(self, s: Snapshot, part: Prepared) -> tuple[bytes, ...]:
+        """What this node keeps pinned in the round: the last round's update too, as it may have been away when that was
+        lost, and the version in force."""
+        last = self._journal.revealed_before(s.clock.number)
+        return (*self.owed(s, part), *(() if last is None else (last.data,)), self.version(s).data)
 
     def version(self, s: Snapshot) -> Version:
         """The version in force, read once a round. All keep it pinned: its proposer's storage may have failed."""

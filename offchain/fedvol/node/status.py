@@ -13,9 +13,9 @@ from fedvol.chain.client import readable
 from fedvol.chain.deployment import NOWHERE
 from fedvol.chain.federation import FederationClient, Snapshot
 from fedvol.chain.outbox import call_rpc
+from fedvol.chain.stake import when
 from fedvol.node import lock
 from fedvol.node.budget import account
-from fedvol.node.closing import moment
 from fedvol.node.config import NodeConfig
 from fedvol.node.duty import duty_of, penalty
 from fedvol.node.journal import Journal, Sent, read_journal
@@ -76,7 +76,7 @@ def _duty(s: Snapshot) -> dict[str, Any]:
         "duty": str(duty.act) if duty else None,
         "duty_opens_in": max(0, duty.opens - s.time) if duty else None,
         "duty_ends_in": duty.until - s.time if duty else None,
-        "duty_until": moment(duty.until) if duty else None,
+        "duty_until": when(duty.until) if duty else None,
         "duty_penalty": duty.penalty if duty else None,
     }
 

@@ -19,8 +19,7 @@ from fedvol.lab.replay.shelf import Shelf
 from fedvol.lab.replay.snapshots import Snapshot, snapshots
 from fedvol.lab.replay.terms import BURN, PLAIN, Plan
 from fedvol.lab.replay.walkers import Flat, LagQuadratic, PooledSmiles, Surface, Walker, alone, federated
-from fedvol.learning.head import private_head
-from fedvol.learning.model import Model, Opening, build
+from fedvol.learning.model import Model, build
 from fedvol.learning.ssvi_mixture import mixture_spec
 from fedvol.market.tape import load_tape
 
@@ -133,7 +132,7 @@ def walk(
         if isinstance(walker, Surface):
             record.violations += report.arbitrage(walker)
         for node, said in enumerate(record.heads):
-            said.append(_with_head(walker, s, node))
+            said.append(walker.headed_vols(s.held, s.desks[node]))
         if number % 5 == 0:
             told(number / len(found))
     record.seconds = time.process_time() - started
@@ -143,13 +142,6 @@ def walk(
         record.extra["same_where_sampled"] = float(np.sqrt(np.concatenate(sampled).mean()))
     told(1.0)
     return record
-
-
-def _with_head(surface: Surface, s: Snapshot, node: int) -> np.ndarray:
-    """The joint surface after one more training on a desk's own rows, which never leaves it."""
-    model = surface.model
-    trained = private_head(model, surface.weights, Opening(s.as_of), s.desks[node])
-    return model.implied_vol(trained, s.as_of, s.held.market, s.held.k, s.held.expiry)
 
 
 def _walk_all(

@@ -12,6 +12,7 @@ from fedvol.lab.federation import Nodes
 from fedvol.lab.replay.baselines import Smiles
 from fedvol.lab.replay.snapshots import Snapshot
 from fedvol.learning.evaluate import flat_vol
+from fedvol.learning.head import private_head
 from fedvol.learning.model import Before, Model, Opening
 from fedvol.learning.rows import Rows
 from fedvol.learning.settings import Settings
@@ -114,6 +115,11 @@ class Surface(Walker):
     def moved_vols(self, rows: Rows, now: Snapshot) -> Floats:
         g = self.model.clocks(self.model.spec.to_float(self.weights), moves(self._at, now))
         return self._priced(rows, g[rows.market])
+
+    def headed_vols(self, rows: Rows, own: Rows) -> Floats:
+        """Prices rows after one more training on a desk's own, which never leaves it."""
+        head = private_head(self.model, self.weights, Opening(self.as_of), own)
+        return self.model.implied_vol(head, self.as_of, rows.market, rows.k, rows.expiry)
 
     def _priced(self, rows: Rows, g: Floats | float) -> Floats:
         weights = self.model.spec.to_float(self.weights)

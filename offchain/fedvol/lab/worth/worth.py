@@ -20,8 +20,7 @@ from fedvol.lab.replay.walkers import Surface, alone
 from fedvol.lab.replay.weather import stress
 from fedvol.lab.worth.score import MOST_COALITIONS, Absent, Score, Scorer
 from fedvol.lab.worth.values import is_exact
-from fedvol.learning.head import private_head
-from fedvol.learning.model import Model, Opening, build
+from fedvol.learning.model import Model, build
 from fedvol.learning.ssvi_mixture import mixture_spec
 from fedvol.market.tape import load_tape
 from fedvol.protocol.rule import Rule
@@ -134,8 +133,7 @@ def walk(
         for node, surface in enumerate(own):
             surface.learn(s)
             alones[node].append(surface.vols(s.held))
-            head = private_head(model, joint.weights, Opening(s.as_of), s.desks[node])
-            heads[node].append(model.implied_vol(head, s.as_of, s.held.market, s.held.k, s.held.expiry))
+            heads[node].append(joint.headed_vols(s.held, s.desks[node]))
         told((number + 1) / len(found))
     return said, alones, heads
 
