@@ -127,7 +127,7 @@ def test_it_waits_for_the_reveal_says_so_once_and_loses_patience() -> None:
     assert (line["event"], line["act"], line["until"]) == (
         "waits before it stops",
         "reveal",
-        "1970-01-01T00:03:42+00:00",
+        "1970-01-01 00:03:42Z",
     )
     told.seconds = 60
     assert told.over(committed) == (False, [])
