@@ -19,7 +19,8 @@ def table(title: str, columns: list[str], rows: list[list[object]]) -> None:
     view = Table(title=title, title_justify="left", header_style="bold")
     for i, name in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[i], int | float) for row in rows)
-        view.add_column(name, justify="right" if numeric else "left")
+        # In a narrow terminal a cell takes more lines: it loses nothing.
+        view.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         # Names may come from a tape, the chain or storage: brackets in them are no markup.
         view.add_row(*(escape(_shown(cell)) for cell in row))

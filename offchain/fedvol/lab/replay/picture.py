@@ -26,7 +26,9 @@ def write(report: dict[str, Any], titles: Mapping[str, str]) -> str:
     for key, title in (("alone", "alone"), ("joint", "joint"), ("joint_and_head", "joint, with a head")):
         page.add_trace(go.Bar(x=desks, y=[gain[key]["market"] for gain in report["gains"]], name=title), row=2, col=1)
     first, last = (datetime.fromtimestamp(report[key], UTC).strftime("%Y-%m-%d %H:%M") for key in ("first", "last"))
-    page.update_yaxes(type="log")
+    page.update_yaxes(type="log", row=1, col=1)
+    page.update_xaxes(title="snapshot", row=1, col=1)
+    page.update_xaxes(title="desk", type="category", row=2, col=1)
     page.update_layout(
         title=f"{report['tape']}, {report['snapshots']} snapshots, {first} to {last} UTC", height=900, barmode="group"
     )
