@@ -84,10 +84,18 @@ def _cpu_of_children(pid: int) -> float:
     """Milliseconds, user and system, of all processes below one; 0 where there is no /proc."""
     total = 0.0
     for listing in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in listing.read_text().split():
-            fields = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
-            total += TICK_MS * (int(fields[11]) + int(fields[12])) + _cpu_of_children(int(child))
+        for child in _read(listing).split():
+            if fields := _read(Path(f"/proc/{child}/stat")).rpartition(")")[2].split():
+                total += TICK_MS * (int(fields[11]) + int(fields[12])) + _cpu_of_children(int(child))
     return total
+
+
+def _read(entry: Path) -> str:
+    """Of /proc; empty where its thread or process has ended meanwhile."""
+    try:
+        return entry.read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 Contender = Callable[[str, int, Clock], Floats]
