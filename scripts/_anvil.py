@@ -1,4 +1,4 @@
-"""A private Anvil: a free port, a pinned hardfork, and never outliving the process that started it."""
+"""A private Anvil: a free port, a pinned hardfork, and gone with the block that asked for it."""
 
 from __future__ import annotations
 
