@@ -23,20 +23,12 @@ from fedvol.lab.replay.terms import BURN, MASKED, NORM, PLAIN, PROVEN, RULES, Pl
 from fedvol.learning.contribution import Contribution, packed
 from fedvol.learning.model import Opening, build
 from fedvol.learning.ssvi_mixture import mixture_spec
-from fedvol.market.synthetic import generate, write_parquet
 from fedvol.market.tape import load_tape
 from fedvol.protocol.vector import BIAS
 
 MODEL = build(mixture_spec())
 START = MODEL.initial_weights()
 MOST = PLAN_RULE.weight_cap * PLAN_RULE.clamp >> PLAN_RULE.weight_shift
-
-
-@pytest.fixture(scope="module")
-def tape(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("attacks") / "tape.parquet"
-    write_parquet(generate(seed=4, hours=48, snapshots=8), path)
-    return path
 
 
 @pytest.fixture(scope="module")

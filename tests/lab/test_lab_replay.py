@@ -33,13 +33,6 @@ def quiet(_name: str, _share: float) -> None:
     pass
 
 
-@pytest.fixture(scope="module")
-def tape(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("replay") / "tape.parquet"
-    write_parquet(generate(seed=4, hours=48, snapshots=8), path)
-    return path
-
-
 def test_a_synthetic_tape_is_replayed_and_written(tape, tmp_path):
     done = CliRunner().invoke(app, ["lab", "replay", "--tape", str(tape), "--out", str(tmp_path), "--workers", "1"])
     assert done.exit_code == 0, done.output

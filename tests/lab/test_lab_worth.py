@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from itertools import combinations
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -33,7 +32,7 @@ from fedvol.learning.model import Opening, build
 from fedvol.learning.rows import Rows
 from fedvol.learning.settings import Settings
 from fedvol.learning.ssvi_mixture import mixture_spec
-from fedvol.market.synthetic import generate, write_parquet
+from fedvol.market.synthetic import generate
 
 MODEL = build(mixture_spec())
 Worth = Callable[[frozenset[int]], float]
@@ -351,13 +350,6 @@ def test_a_private_head_bends_the_surface_to_its_own_rows_and_leaves_other_marke
 
 
 # The command
-
-
-@pytest.fixture(scope="module")
-def tape(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("worth") / "tape.parquet"
-    write_parquet(generate(seed=4, hours=48, snapshots=8), path)
-    return path
 
 
 def test_the_command_reports_and_writes(tape, tmp_path):

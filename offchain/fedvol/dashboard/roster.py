@@ -45,7 +45,7 @@ class Roster:
             self._addresses = self._client.member_addresses(s.members + s.joining, s.block)
             if counts != self._counts:
                 self._standing = {}  # with the epoch joiners become members, which no event tells
-            self._standing = {a: d for a, d in self._standing.items() if a in set(self._addresses)}
+            self._standing = {a: self._standing[a] for a in self._addresses if a in self._standing}
             self._counts = counts
         wanted = [a for a in self._addresses if a not in self._standing or a in touched]
         self._read(wanted, s.block)

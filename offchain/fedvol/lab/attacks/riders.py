@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import ClassVar
 
 import numpy as np
@@ -14,8 +15,9 @@ from fedvol.learning.model import Integers
 class _Rider(Attack):
     """Sends a move that needs no tape, as sure as the median of the others, so as to look like one of them."""
 
+    @abstractmethod
     def move(self, scene: Scene) -> Floats:
-        raise NotImplementedError
+        """In units of the wire, (d,)."""
 
     def send(self, scene: Scene, node: int) -> Contribution:
         return scene.vector(self.move(scene), self._usual(scene))

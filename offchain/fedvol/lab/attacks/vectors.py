@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable
 from typing import ClassVar
 
@@ -50,9 +51,9 @@ class _Tuned(Attack):
     def __init__(self) -> None:
         self._made: tuple[int, Contribution] | None = None
 
+    @abstractmethod
     def candidates(self, scene: Scene) -> Iterable[Floats]:
         """Moves to try."""
-        raise NotImplementedError
 
     def send(self, scene: Scene, node: int) -> Contribution:
         if self._made is None or self._made[0] != scene.nodes.number:
