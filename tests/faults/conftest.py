@@ -30,6 +30,7 @@ from tests.node.conftest import (  # noqa: F401
     found,
     lab,
     logs_as_before,
+    mined,
     proofs,
     rounds,
     tape,
@@ -139,7 +140,7 @@ def standing_federation(
             for node in nodes:
                 node.acts._outbox._patience = 1.0  # seconds that a test waits, too
                 mint = lab.client.token.functions.mint(node._account.address, BOND)  # to top up what lateness costs
-                web3.eth.wait_for_transaction_receipt(mint.transact({"from": web3.eth.accounts[0]}))
+                mined(mint, web3.eth.accounts[0])
             federation = Standing(lab, nodes, lab.opened.enter_context(faulty_proxy(url)))
             federation.final(federation.reach(Phase.COMMIT).clock.number)
             yield federation

@@ -15,6 +15,8 @@ from eth_account import Account
 from scripts._anvil import anvil, rpc
 from web3 import Web3
 from web3.contract import Contract
+from web3.contract.contract import ContractConstructor, ContractFunction
+from web3.types import TxReceipt
 
 from fedvol.chain.client import connect
 from fedvol.chain.deployment import NOWHERE, Deployment
@@ -80,13 +82,18 @@ def deploy(chain: Web3, artefacts: dict[str, Any]) -> Callable[..., Contract]:
     return deployer(chain, artefacts)
 
 
+def mined(call: ContractConstructor | ContractFunction, sender: str, value: int = 0) -> TxReceipt:
+    """Sends and waits: Anvil answers before it has mined, and on a busy machine much is asked in between."""
+    receipt = call.w3.eth.wait_for_transaction_receipt(call.transact({"from": sender, "value": value}))
+    assert receipt["status"] == 1, call
+    return receipt
+
+
 def deployer(chain: Web3, artefacts: dict[str, Any]) -> Callable[..., Contract]:
     def deploy_one(name: str, *arguments: object) -> Contract:
         kind = artefacts[name]
         factory = chain.eth.contract(abi=kind["abi"], bytecode=kind["deploymentBytecode"]["bytecode"])
-        receipt = chain.eth.wait_for_transaction_receipt(
-            factory.constructor(*arguments).transact({"from": chain.eth.accounts[0]})
-        )
+        receipt = mined(factory.constructor(*arguments), chain.eth.accounts[0])
         return chain.eth.contract(address=receipt["contractAddress"], abi=kind["abi"])
 
     return deploy_one
@@ -110,7 +117,9 @@ class Lab:
         if not key.exists():
             key.write_text(json.dumps(Account.encrypt(key_of(index), PASSWORD, iterations=2)))
             founder, node = self.client.web3.eth.accounts[0], Account.from_key(key_of(index)).address
-            self.client.token.functions.mint(node, BOND).transact({"from": founder})
+            sent = self.client.token.functions.mint(node, BOND).transact({"from": founder})
+            rpc(self.url, "anvil_mine", 1)  # a herd's chain mines only when it is told
+            self.client.web3.eth.wait_for_transaction_receipt(sent)
         desks = ("btc-short", "btc-mid", "btc-long", "eth-short", "eth-long", "wings")
         settings: dict[str, Any] = {
             "rpc": self.url,
@@ -232,7 +241,7 @@ def found(
         "guardian": founder,
         "proofs": proofs,
     }
-    receipt = chain.eth.wait_for_transaction_receipt(factory.functions.create(config).transact({"from": founder}))
+    receipt = mined(factory.functions.create(config), founder)
     parts = factory.functions.addressesOf(founder, label).call()
     deployment = Deployment(
         name="lab",

@@ -20,7 +20,7 @@ from fedvol.errors import ChainError, ConfigError
 from fedvol.node.check import CHECKS
 from fedvol.node.funds import OWN_GAS, SHARED_GAS, UNMASK_GAS
 from fedvol.node.journal import FILE
-from tests.node.conftest import BOND, Lab
+from tests.node.conftest import BOND, Lab, mined
 from tests.node.test_node_commands import write
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,7 +77,7 @@ def poor(lab: Lab, folder: Path) -> dict[str, Any]:
 
 def no_tokens(lab: Lab, folder: Path) -> dict[str, Any]:
     node = lab.client.web3.eth.accounts[1]
-    lab.client.token.functions.transfer(lab.client.web3.eth.accounts[0], BOND).transact({"from": node})
+    mined(lab.client.token.functions.transfer(lab.client.web3.eth.accounts[0], BOND), node)
     return {}
 
 

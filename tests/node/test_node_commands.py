@@ -24,7 +24,7 @@ from fedvol.cli import app
 from fedvol.errors import ChainError, ConfigError, FedvolError, KeyfileError, StorageError, TapeError
 from fedvol.node.config import NodeConfig, write_config
 from fedvol.node.journal import FILE, JournalError, read_journal
-from tests.node.conftest import PASSWORD, Lab, key_of
+from tests.node.conftest import PASSWORD, Lab, key_of, mined
 
 
 def write(config: NodeConfig, folder: Path, **changes: Any) -> Path:
@@ -108,7 +108,7 @@ def test_without_bond_tokens_the_sum_is_named(lab: Lab, tmp_path: Path) -> None:
     path = write(lab.config(1), tmp_path)
     node = lab.client.web3.eth.accounts[1]
     everything = lab.client.token.functions.balanceOf(node).call()
-    lab.client.token.functions.transfer(lab.client.web3.eth.accounts[0], everything).transact({"from": node})
+    mined(lab.client.token.functions.transfer(lab.client.web3.eth.accounts[0], everything), node)
     assert f"holds 0 smallest units of the bond token and must bond {everything}" in str(failure(path))
 
 

@@ -13,7 +13,7 @@ from fedvol.chain.client import connect
 from fedvol.chain.federation import FederationClient
 from fedvol.chain.history import MARGIN, SLACK
 from fedvol.errors import ChainError
-from tests.node.conftest import BOND, Lab
+from tests.node.conftest import BOND, Lab, mined
 
 BLOCKS = 400
 APART = 600
@@ -36,7 +36,7 @@ def join_and_open(lab: Lab) -> int:
     web3, federation = lab.client.web3, lab.client.federation.functions
 
     def send(call: ContractFunction, account: str) -> int:
-        return web3.eth.wait_for_transaction_receipt(call.transact({"from": account}))["blockNumber"]
+        return mined(call, account)["blockNumber"]
 
     founder, *_ = accounts = web3.eth.accounts[:3]
     for account in accounts:

@@ -52,7 +52,7 @@ from web3 import Web3
 from fedvol.learning.privacy import Privacy
 from fedvol.node.journal import FILE, Prepared
 from fedvol.storage import open_storage
-from tests.node.conftest import PASSWORD, Lab, key_of
+from tests.node.conftest import PASSWORD, Lab, key_of, mined
 
 M = 4
 BUDGET = Privacy(epsilon=4.0, noise=20.0)
@@ -110,7 +110,7 @@ def damage_a_journal(e: Evidence) -> None:
 
 def mint_into_the_vault(e: Evidence) -> None:
     founder = e.client.web3.eth.accounts[0]
-    e.client.token.functions.mint(e.client.vault.address, 1).transact({"from": founder})
+    mined(e.client.token.functions.mint(e.client.vault.address, 1), founder)
 
 
 def raise_a_bond(e: Evidence) -> None:
@@ -162,8 +162,7 @@ def let_a_round_pass(e: Evidence) -> None:
     for call in ("open", "draw", "open"):
         rpc(url, "evm_increaseTime", 300)
         rpc(url, "anvil_mine", 3)
-        sent = e.client.federation.functions[call]().transact({"from": founder})
-        assert web3.eth.wait_for_transaction_receipt(sent)["status"] == 1
+        mined(e.client.federation.functions[call](), founder)
 
 
 def lose_a_vector(e: Evidence) -> None:

@@ -12,7 +12,7 @@ from web3.exceptions import BadFunctionCallOutput, ContractLogicError
 from fedvol.chain.client import WrongChain, abi, connect
 from fedvol.chain.federation import FederationClient
 from fedvol.chain.lens import look
-from tests.node.conftest import Lab
+from tests.node.conftest import Lab, mined
 
 NOBODY = "0x00000000000000000000000000000000000000a1"
 
@@ -48,7 +48,7 @@ def test_a_snapshot_is_one_request_and_stays_at_the_block_that_is_asked_for(lab:
     client, founder = FederationClient(connect(proxy.url), lab.client.deployment), lab.client.web3.eth.accounts[0]
     before = client.snapshot(founder)
     proxy.methods.clear()
-    lab.client.token.functions.mint(founder, 7).transact({"from": founder})
+    mined(lab.client.token.functions.mint(founder, 7), founder)
     rpc(lab.url, "anvil_mine", 3)
     after = client.snapshot(founder)
     assert proxy.methods == {"eth_call": 1}

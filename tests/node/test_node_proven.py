@@ -23,7 +23,7 @@ from fedvol.protocol.evidence import Evidence, Pledge
 from fedvol.protocol.mask import unmasked
 from fedvol.protocol.vector import pack_weighted, unpack_model, unpack_weighted
 from fedvol.storage import open_storage
-from tests.node.conftest import PARAMS, Lab
+from tests.node.conftest import PARAMS, Lab, mined
 from tests.node.test_node_commands import write
 from tests.node.test_node_masked import address, head, secrets_of
 
@@ -141,8 +141,7 @@ def test_a_node_that_is_demanded_for_nothing_shows_its_proof_and_is_refunded(lab
         lab.pass_time(1)
     victim, founder = nodes[0], lab.client.web3.eth.accounts[0]
     bond = lab.client.snapshot().params["demandBond"]
-    demand = lab.client.duties.functions.demand(address(victim)).transact({"from": founder, "value": bond})
-    assert lab.client.web3.eth.wait_for_transaction_receipt(demand)["status"] == 1
+    mined(lab.client.duties.functions.demand(address(victim)), founder, bond)
     lab.cycle(*nodes, until=lambda: ballot(lab, victim) == ANSWERED, seconds=1)
     (answer,) = lab.client.events("Answered", head(lab), lab.client.duties)
     receipt = lab.client.web3.eth.get_transaction_receipt(answer["transactionHash"])

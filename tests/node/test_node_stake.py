@@ -19,7 +19,7 @@ from fedvol.cli import app
 from fedvol.errors import ConfigError, FedvolError
 from fedvol.node.config import load_config
 from fedvol.node.daemon import open_node
-from tests.node.conftest import BOND, PARAMS, PASSWORD, Lab, key_of
+from tests.node.conftest import BOND, PARAMS, PASSWORD, Lab, key_of, mined
 from tests.node.test_node_commands import write
 
 PENALTY = PARAMS["silencePenalty"]
@@ -67,8 +67,7 @@ def by(lab: Lab, key: Path, node: str) -> list[object]:
 
 
 def send(lab: Lab, call: ContractFunction, account: str | None = None) -> None:
-    sender = account or lab.client.web3.eth.accounts[0]
-    assert lab.client.web3.eth.wait_for_transaction_receipt(call.transact({"from": sender}))["status"] == 1
+    mined(call, account or lab.client.web3.eth.accounts[0])
 
 
 def mint(lab: Lab, account: str, amount: int) -> None:

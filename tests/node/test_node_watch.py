@@ -7,7 +7,6 @@ from contextlib import suppress
 
 import pytest
 from scripts._anvil import rpc
-from web3.contract.contract import ContractFunction
 
 from fedvol.chain.federation import ANSWERED, DROPPED, Phase
 from fedvol.chain.outbox import WouldRevert
@@ -15,7 +14,7 @@ from fedvol.node.daemon import Node
 from fedvol.node.rounds import aggregate_now
 from fedvol.protocol.vector import pack_model, unpack_model
 from fedvol.storage import open_storage
-from tests.node.conftest import BOND, PARAMS, Lab
+from tests.node.conftest import BOND, PARAMS, Lab, mined
 
 PENALTY = PARAMS["silencePenalty"]
 
@@ -52,14 +51,9 @@ def unpin(lab: Lab, node: Node) -> bytes:
     return data
 
 
-def send(lab: Lab, call: ContractFunction, account: str, value: int = 0) -> None:
-    """Has it mined, however busy the machine is."""
-    lab.client.web3.eth.wait_for_transaction_receipt(call.transact({"from": account, "value": value}))
-
-
 def mint(lab: Lab, node: Node, amount: int) -> None:
     call = lab.client.token.functions.mint(node._account.address, amount)
-    send(lab, call, lab.client.web3.eth.accounts[0])
+    mined(call, lab.client.web3.eth.accounts[0])
 
 
 def propose_wrong(lab: Lab, liar: Node, change: Callable[[list[int]], None]) -> bytes:
@@ -67,7 +61,7 @@ def propose_wrong(lab: Lab, liar: Node, change: Callable[[list[int]], None]) -> 
     weights = unpack_model(aggregate_now(lab.client, liar._sight.bytes, s, 160, 1).model, 160)
     change(weights)
     model = pack_model(weights)
-    send(lab, lab.client.federation.functions.propose(model, 0), liar._account.address)
+    mined(lab.client.federation.functions.propose(model, 0), liar._account.address)
     return model
 
 
@@ -112,8 +106,8 @@ def test_after_three_wrong_proposals_a_round_is_void_and_nobody_tops_up_a_lost_b
         if failures:
             extra, me = BOND * (2**failures - 1), liar._account.address
             mint(lab, liar, extra)
-            send(lab, lab.client.token.functions.approve(lab.client.vault.address, extra), me)
-            send(lab, lab.client.vault.functions.fund(me, extra), me)
+            mined(lab.client.token.functions.approve(lab.client.vault.address, extra), me)
+            mined(lab.client.vault.functions.fund(me, extra), me)
         propose_wrong(lab, liar, off_by_one)
         lab.cycle(watcher, until=lambda n=failures: lab.client.snapshot().proposal.failures == n + 1, seconds=2)
     assert lab.client.snapshot().phase == Phase.VOID
@@ -180,7 +174,7 @@ def test_who_demands_everything_pays_and_honest_nodes_lose_nothing(lab: Lab) -> 
     griefer = lab.client.web3.eth.accounts[15]
     for node in nodes:
         call = lab.client.duties.functions.demand(node._account.address)
-        send(lab, call, griefer, PARAMS["demandBond"])
+        mined(call, griefer, PARAMS["demandBond"])
     before = {n: lab.client.web3.eth.get_balance(n._account.address) for n in nodes}
     for node in nodes:
         node.cycle()
@@ -201,7 +195,7 @@ def test_others_answer_for_a_node_that_sleeps(lab: Lab) -> None:
     asleep, *awake = nodes
     until_phase(lab, *awake, phase=Phase.AVAILABILITY)
     call = lab.client.duties.functions.demand(asleep._account.address)
-    send(lab, call, lab.client.web3.eth.accounts[15], PARAMS["demandBond"])
+    mined(call, lab.client.web3.eth.accounts[15], PARAMS["demandBond"])
     lab.cycle(*awake, until=lambda: bool(lab.client.answered(1, lab.client.snapshot().block)), seconds=1)
     assert lab.client.snapshot().clock.revealed == 3
 
@@ -255,7 +249,7 @@ def test_who_withheld_bytes_in_a_past_round_is_reported_and_the_bond_comes_back(
     lab.cycle(*rest, until=lambda: lab.client.snapshot().clock.demands == 1, seconds=1)
     rpc(lab.url, "evm_increaseTime", 500)  # nobody proposes, nobody reports: the round is void
     rpc(lab.url, "anvil_mine", 1)
-    send(lab, lab.client.federation.functions.open(), lab.client.web3.eth.accounts[0])
+    mined(lab.client.federation.functions.open(), lab.client.web3.eth.accounts[0])
     (made,) = lab.client.events("Demanded", lab.client.snapshot().block, lab.client.duties)
     demander = next(n for n in nodes if n._account.address == made["args"]["by"])
     for _ in range(2):
