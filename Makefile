@@ -9,7 +9,7 @@ PY = .venv/bin/python
 # processes would compile it again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup setup-tests demo soak test test-contracts test-protocol test-node test-attacks test-masked test-faults lint gas abi circuits assure peers lock clean
+.PHONY: setup setup-tests demo soak test test-contracts test-protocol test-node test-lab test-e2e test-masked test-faults lint gas abi circuits assure peers lock clean
 
 setup:
 	@$(PYTHON) -m toolchain.setup
@@ -23,12 +23,13 @@ demo: setup ## six desks train one surface on a fresh chain; TAPE=file, ROUNDS=n
 soak: setup-tests ## eight nodes while everything goes wrong, then every invariant is checked; MINUTES=n, SEED=n
 	@$(PY) -m scripts.soak --minutes $(MINUTES) --seed $(SEED)
 
-# Three lanes wait for the clocks of real processes; three only compute, and let those go first.
+# Three lanes wait for the clocks of real processes; four only compute, and let those go first.
 PYTEST = $(PY) -m pytest -p no:ape_test
 LANE = $(MAKE) --no-print-directory -k
 test: lint ## every test
-	@$(PY) -m toolchain.lanes attacks='$(LANE) test-attacks' masked='$(LANE) test-masked' faults='$(LANE) test-faults' \
-		contracts='nice -n 10 $(LANE) test-contracts' protocol='nice -n 10 $(LANE) test-protocol' node='nice -n 10 $(LANE) test-node'
+	@$(PY) -m toolchain.lanes e2e='$(LANE) test-e2e' masked='$(LANE) test-masked' faults='$(LANE) test-faults' \
+		node='nice -n 10 $(LANE) test-node' contracts='nice -n 10 $(LANE) test-contracts' \
+		protocol='nice -n 10 $(LANE) test-protocol' lab='nice -n 10 $(LANE) test-lab'
 
 lint: setup-tests
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check .
@@ -40,16 +41,19 @@ test-protocol: setup-tests
 	@$(PYTEST) tests/protocol tests/proofs tests/market tests/storage
 
 test-node: setup-tests
-	@$(PYTEST) tests/node tests/learning tests/lab tests/cli
+	@$(PYTEST) tests/node
 
-test-attacks: setup-tests
-	@$(PYTEST) tests/e2e/test_attacks.py
+test-lab: setup-tests
+	@$(PYTEST) tests/lab tests/learning tests/cli
+
+test-e2e: setup-tests
+	@$(PYTEST) tests/e2e --ignore tests/e2e/test_masked.py
 
 test-masked: setup-tests
 	@$(PYTEST) tests/e2e/test_masked.py tests/dashboard
 
 test-faults: setup-tests
-	@$(PYTEST) tests/faults tests/e2e --ignore tests/e2e/test_attacks.py --ignore tests/e2e/test_masked.py
+	@$(PYTEST) tests/faults
 
 gas: setup ## measures gas again, rewrites benchmarks/gas.json and prints it
 	@.venv/bin/ape run gas

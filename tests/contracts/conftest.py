@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 import os
 
-import ape_test.accounts
 import pytest
 from scripts._anvil import anvil
+from tests.contracts.haste import hasten
 
 pytest_plugins = ["tests.contracts.arena", "tests.contracts.masked", "tests.contracts.proven"]
 
-# Ape derives all its test keys anew for each revert that it explains.
-ape_test.accounts.generate_dev_accounts = functools.cache(ape_test.accounts.generate_dev_accounts)
+hasten()
 
 
 @pytest.hookimpl(tryfirst=True)

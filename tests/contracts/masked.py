@@ -48,11 +48,11 @@ class MaskedArena(Arena):
         return int(self.federation.seatOf(node))
 
     def keys(self, node: Any) -> tuple[int, list[int], int]:
-        """(self key, pair keys by place, own place) in this round."""
-        number, own = int(self.federation.clock().number), self.seat(node)
+        """(self key, pair keys by place, own place) in this round; by seat alone, as they are asked for often."""
+        own = self.seat(node)
         first = own - own % self.m
-        pairs = [0 if s == own else key_from("pair", number, *sorted((s, own))) for s in range(first, first + self.m)]
-        return key_from("self", number, node.address), pairs, own % self.m
+        pairs = [0 if s == own else key_from("pair", *sorted((s, own))) for s in range(first, first + self.m)]
+        return key_from("self", node.address), pairs, own % self.m
 
     def vector(self, node: Any) -> bytes:
         self_key, pairs, place = self.keys(node)
@@ -84,13 +84,14 @@ class MaskedArena(Arena):
     def roll(self) -> Roll:
         return Roll(int(self.federation.words([])[1]), self.m, int(self.federation.clock().selected))
 
-    def opening(self, node: Any) -> list[bytes]:
-        return mask.opening(*self.keys(node), self.roll.missing_in(self.seat(node) // self.m))
+    def opening(self, node: Any, roll: Roll | None = None) -> list[bytes]:
+        return mask.opening(*self.keys(node), (roll or self.roll).missing_in(self.seat(node) // self.m))
 
     def unmask(self, *nodes: Any, missing: int | None = None) -> list[Any]:
-        bound = self.roll.missing if missing is None else missing
+        roll = self.roll
+        bound = roll.missing if missing is None else missing
         return [
-            self.federation.unmask(bound, content_id(self.vector(n)), self.salt(n), self.opening(n), sender=n)
+            self.federation.unmask(bound, content_id(self.vector(n)), self.salt(n), self.opening(n, roll), sender=n)
             for n in nodes
         ]
 
@@ -128,7 +129,7 @@ class MaskedArena(Arena):
         roll, groups = self.roll, {}
         for n in self.counted(nodes):
             seat = self.seat(n)
-            groups.setdefault(seat // self.m, []).append(Member(seat % self.m, self.vector(n), self.opening(n)))
+            groups.setdefault(seat // self.m, []).append(Member(seat % self.m, self.vector(n), self.opening(n, roll)))
         return {k: cluster.unmask(members, roll.missing_in(k)) for k, members in sorted(groups.items())}
 
     def rule(self) -> Rule:
@@ -150,8 +151,8 @@ class MaskedArena(Arena):
         return sum(unpack_update(self.update(n), self.weights) for n in nodes)
 
     def vectors(self, nodes: list[Any]) -> list[tuple[Any, ...]]:
-        rising = sorted(self.counted(nodes), key=lambda n: int(n.address, 16))
-        return [(n.address, self.annex(n), self.salt(n), self.vector(n), self.opening(n)) for n in rising]
+        roll, rising = self.roll, sorted(self.counted(nodes), key=lambda n: int(n.address, 16))
+        return [(n.address, self.annex(n), self.salt(n), self.vector(n), self.opening(n, roll)) for n in rising]
 
 
 @pytest.fixture(scope="session")

@@ -28,6 +28,9 @@ from fedvol.storage import open_storage
 ROUNDS = 5
 WINDOW_HOURS = 6.0
 
+PLAN = {"rounds": {"commit_window": 60, "reveal_window": 60, "propose_window": 60}}
+"""Phases end when all have acted; a desk that comes back has a minute for it, however busy the machine is."""
+
 T = TypeVar("T")
 
 pytestmark = [needs_real_data, pytest.mark.timeout(420)]
@@ -45,7 +48,8 @@ def judge() -> Judge:
 def net(tmp_path_factory: pytest.TempPathFactory, judge: Judge) -> Iterator[Localnet]:
     """Runs the rounds once: one desk is killed between commit and reveal, another while it waits, both come back."""
     assert REAL is not None
-    with localnet(tmp_path_factory.mktemp("net"), WINDOW_HOURS, len(judge.own), start=judge.as_of) as net:
+    home = tmp_path_factory.mktemp("net")
+    with localnet(home, WINDOW_HOURS, len(judge.own), changes=PLAN, start=judge.as_of) as net:
         for market, price in forwards(judge.market).items():
             net.set_price(market, price)
         for name, tape in split_tape(REAL / "dev_quotes.parquet", None, 0, WINDOW_HOURS, desks=6).items():
