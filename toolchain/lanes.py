@@ -19,7 +19,8 @@ ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "
 
 
 class Lane:
-    """One command, in a process group of its own."""
+    """One command, in a process group of its own; not in a session, or Linux would share cores by session and not look
+    at how nice a lane is (sched(7), autogroup)."""
 
     def __init__(self, name: str, command: str) -> None:
         self.name = name
@@ -30,7 +31,7 @@ class Lane:
             shell=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
+            process_group=0,
             env=ONE_THREAD | os.environ,
         )
         self._reader = threading.Thread(target=self._read)

@@ -107,6 +107,11 @@ def install_fedvol() -> None:
     pip("--no-deps", "--no-build-isolation", "-e", ROOT)
 
 
+def write_bytecode() -> None:
+    """Of what each node imports: a dozen that start at once would each compile the same."""
+    run(BIN / "python", "-c", "import fedvol.cli, fedvol.node.daemon, fedvol.node.trainer", hint="See above.")
+
+
 def system_node() -> tuple[str, str] | None:
     """The machine's own node and npm, when both are there and new enough."""
     node, npm = shutil.which("node"), shutil.which("npm")
@@ -254,6 +259,7 @@ def build_contracts() -> None:
 def install_the_rest() -> None:
     step("torch", [LOCK, PINS["torch"]], install_torch)
     step("fedvol itself", [ROOT / "pyproject.toml"], install_fedvol)
+    step("bytecode", [LOCK, ROOT / "pyproject.toml"], write_bytecode)
     recipe = [ROOT / "offchain" / "fedvol" / "proofs" / f"{name}.py" for name in ("reference", "ceremony", "bn254")]
     step("INSECURE reference string for tests and demos", [*recipe], make_insecure_reference_string)
     if "--with-test-peers" in sys.argv[1:]:

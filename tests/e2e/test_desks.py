@@ -28,7 +28,7 @@ from fedvol.storage import open_storage
 ROUNDS = 5
 WINDOW_HOURS = 6.0
 
-PLAN = {"rounds": {"commit_window": 60, "reveal_window": 60, "propose_window": 60}}
+PLAN = {"rounds": {"commit_window": 60, "reveal_window": 60, "propose_window": 60, "unbonding": 900}}
 """Phases end when all have acted; a desk that comes back has a minute for it, however busy the machine is."""
 
 T = TypeVar("T")
