@@ -38,7 +38,7 @@ test-contracts: setup-tests
 	@.venv/bin/ape test
 
 test-protocol: setup-tests
-	@$(PYTEST) tests/protocol tests/proofs tests/market tests/storage
+	@$(PYTEST) tests/protocol tests/proofs tests/market
 
 test-node: setup-tests
 	@$(PYTEST) tests/node
@@ -53,7 +53,7 @@ test-masked: setup-tests
 	@$(PYTEST) tests/e2e/test_masked.py tests/dashboard
 
 test-faults: setup-tests
-	@$(PYTEST) tests/faults
+	@$(PYTEST) tests/faults tests/storage
 
 gas: setup ## measures gas again, rewrites benchmarks/gas.json and prints it
 	@.venv/bin/ape run gas

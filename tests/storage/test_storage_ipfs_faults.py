@@ -116,8 +116,8 @@ def test_the_node_is_told_to_give_up_before_the_client_does(
 def test_a_node_without_the_object_answers_within_its_limit(ipfs_url: str) -> None:
     start = time.monotonic()
     with pytest.raises(StorageError, match="timed out"):
-        Ipfs(ipfs_url, timeout=0.5, patience=0.5).get(os.urandom(32))
-    assert time.monotonic() - start < 1.0
+        Ipfs(ipfs_url, timeout=5, patience=5).get(os.urandom(32))  # the node gives up most of a second before
+    assert time.monotonic() - start < 5.5
 
 
 def test_an_endless_answer_is_cut_off(proxy: FaultyProxy, storage: Ipfs) -> None:
