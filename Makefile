@@ -23,13 +23,13 @@ demo: setup ## six desks train one surface on a fresh chain; TAPE=file, ROUNDS=n
 soak: setup-tests ## eight nodes while everything goes wrong, then every invariant is checked; MINUTES=n, SEED=n
 	@$(PY) -m scripts.soak --minutes $(MINUTES) --seed $(SEED)
 
-# Three lanes wait for the clocks of real processes, one does now and then, two only compute: each lets those go first.
+# Three lanes wait for the clocks of real processes, one does now and then, three only compute: each lets those go first.
 PYTEST = $(PY) -m pytest -p no:ape_test
 LANE = $(MAKE) --no-print-directory -k
 test: lint ## every test
 	@$(PY) -m toolchain.lanes e2e='$(LANE) test-e2e' masked='$(LANE) test-masked' faults='$(LANE) test-faults' \
 		node='nice -n 5 $(LANE) test-node' contracts='nice -n 10 $(LANE) test-contracts' \
-		others='nice -n 10 $(LANE) test-protocol test-lab'
+		protocol='nice -n 10 $(LANE) test-protocol' lab='nice -n 10 $(LANE) test-lab'
 
 lint: setup-tests
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check .
