@@ -1,5 +1,6 @@
 // Compiles one Noir program: `node noir.cjs FOLDER-OF-ALL-PACKAGES PROGRAM OUTPUT`.
 // Whatever names this machine or is of no use to a prover is left out, so that the same sources make the same bytes.
+
 // V8's second compiler takes longer over the module than it ever saves.
 require('node:v8').setFlagsFromString('--liftoff-only');
 const fs = require('fs');

@@ -1,6 +1,6 @@
 """Spares what ape asks anew with every call and transaction; without it the contract tests take twice as long.
 
-The tests have one Anvil that never changes what it is, and nothing in them logs from Solidity: its gas limit, its fees,
+The tests have one Anvil that never changes, and nothing in them logs from Solidity: its keys, gas limit, fees,
 the kind of a transaction and the proxies of the environment are asked for once; that an address has code, that a nonce
 has risen and what a transaction logged, not at all. Most reverts are meant, so that none prints its tree of calls.
 """

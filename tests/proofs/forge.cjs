@@ -1,5 +1,6 @@
 // A dishonest prover's witness: `node forge.cjs CHANGES`, with a witness on standard input and the forged one on
 // standard output. CHANGES is JSON: number of the witness to its new value, a hex field element.
+
 // V8's second compiler takes longer over the module than it ever saves.
 require('node:v8').setFlagsFromString('--liftoff-only');
 const fs = require('fs');

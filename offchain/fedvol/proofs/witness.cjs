@@ -1,5 +1,6 @@
 // Solves a program for its inputs: `node witness.cjs PROGRAM.json`, inputs as JSON on standard input, the witness (as
 // `bb` reads it) on standard output. Inputs are secrets: they pass through pipes only and are never printed.
+
 // V8's second compiler takes longer over the module than it ever saves.
 require('node:v8').setFlagsFromString('--liftoff-only');
 const fs = require('fs');
